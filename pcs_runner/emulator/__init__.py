@@ -1,0 +1,1 @@
+"""The twin of PCS on this machine: the same protocol over an embedded store and a pool of workers."""

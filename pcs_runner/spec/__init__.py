@@ -1,0 +1,1 @@
+"""From YAML bytes to a `Spec`: pure, and without Pulser."""
