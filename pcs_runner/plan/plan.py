@@ -1,0 +1,166 @@
+"""A plan: jobs generated anew at each pass, sequences built when asked for, nothing sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pcs_runner.plan.check import check
+from pcs_runner.sequence.build import build, built_text, load_sequence
+from pcs_runner.sequence.template import Template
+from pcs_runner.spec.sequences import InlineSequence
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pcs_runner.errors import Problem
+    from pcs_runner.plan.expansion import Expansion, PlannedJob
+    from pcs_runner.plan.target import Target
+    from pcs_runner.sequence.devices import ResolvedDevice
+    from pcs_runner.spec.document import Document, Path
+    from pcs_runner.spec.models import Spec
+
+CACHED_SEQUENCES = 64
+
+
+@dataclass(eq=False, kw_only=True)
+class Plan:
+    """The exact ordered jobs of a spec on a target. Made by `make_plan`; jobs are never stored.
+
+    Attributes:
+        document: The spec's text and positions; `document.data_bytes` is the file, byte for byte.
+        spec: The spec.
+        target: The resolved target.
+        device: The device in use.
+        expansion: Generates the jobs.
+        digest: 64 hex digits: the identity of the plan (DESIGN, "Identity of a plan").
+        total_jobs: Number of jobs, or None while it is not known.
+        total_points: Points before `where`, over all groups (a repeated group counts once).
+        dropped_points: Points that `where` dropped, counted in the same way.
+        total_runs: Sum of runs over all jobs.
+        jobs_by_sequence: Sequence id -> number of jobs, in the order in which jobs first use them.
+        inputs: Relative path -> content of every file that the spec read, so that a run folder can be resumed anywhere.
+        backend_configuration: Pulser's `EmulationConfig` in abstract representation (JSON), or None.
+        warnings: What Pulser warned of while the jobs were checked.
+    """
+
+    document: Document
+    spec: Spec
+    target: Target
+    device: ResolvedDevice
+    expansion: Expansion
+    digest: str
+    total_jobs: int | None
+    total_points: int
+    dropped_points: int
+    total_runs: int
+    jobs_by_sequence: Mapping[str, int]
+    inputs: Mapping[str, bytes]
+    backend_configuration: str | None = None
+    warnings: list[Problem] = field(default_factory=list)
+    _durations: array[int] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The spec's name."""
+        return self.spec.name
+
+    @property
+    def sequence_ids(self) -> tuple[str, ...]:
+        """Ids of the distinct sequences, in the order in which jobs first use them."""
+        return tuple(self.jobs_by_sequence)
+
+    @property
+    def devices(self) -> dict[str, str]:
+        """Device name -> device in abstract representation (JSON), to be pinned in the manifest."""
+        return {self.device.name: self.device.spec}
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the sequence stands in the spec, so that problems have a line."""
+        return isinstance(self.expansion.template, Template)
+
+    @property
+    def strict_clock(self) -> bool:
+        """Whether a duration off the clock is refused."""
+        return isinstance(self.spec.sequence, InlineSequence) and self.spec.sequence.clock == "strict"
+
+    def clock_periods(self) -> dict[str, int]:
+        """Clock period in ns of each declared channel."""
+        section = self.spec.sequence
+        return self.device.clock_periods(section.channels) if isinstance(section, InlineSequence) else {}
+
+    def runs_path(self, job: PlannedJob) -> Path:
+        """Where the spec says how many runs a job has."""
+        if self.target.runs is not None:
+            return ("targets", self.target.name, "runs")
+        if not isinstance(self.spec.jobs, list):
+            return ("jobs", "runs")
+        number = next(i for i, group in enumerate(self.expansion.groups) if group.name == job.group)
+        return ("jobs", number, "runs")
+
+    def jobs(self, start: int = 0) -> Iterator[PlannedJob]:
+        """The jobs in order, from index `start`; the same at every pass and on every machine."""
+        return (job for job, _ in islice(self.expansion.walk(), start, None))
+
+    def check(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Build every job with Pulser.
+
+        Args:
+            on_progress: Told the number of jobs checked, now and then.
+
+        Raises:
+            SpecError: Everything that Pulser or the device's limits refuse, located.
+        """
+        self._durations, self.warnings = check(self, on_progress)
+
+    def sequence(self, sequence_id: str) -> str:
+        """A distinct sequence in Pulser's abstract representation (a JSON string), parametrised where it has variables.
+
+        Raises:
+            RegisterError: Pulser refuses its register.
+        """
+        return self._texts(sequence_id)
+
+    def loaded_sequence(self, sequence_id: str) -> Any:
+        """The `pulser.Sequence` of a distinct sequence; Pulser's own exceptions when it refuses."""
+        return self._loaded(sequence_id)
+
+    @cached_property
+    def _texts(self) -> Callable[[str], str]:
+        return lru_cache(CACHED_SEQUENCES)(self._text)
+
+    @cached_property
+    def _loaded(self) -> Callable[[str], Any]:
+        return lru_cache(CACHED_SEQUENCES)(lambda sequence_id: load_sequence(self.sequence(sequence_id)))
+
+    def _text(self, sequence_id: str) -> str:
+        return self.expansion.template.text(self.expansion.environments[sequence_id], self.device, self.name)
+
+    def built_sequence(self, job: PlannedJob) -> str:
+        """The job's own sequence, variables built in (a JSON string), for jobs that carry theirs."""
+        return built_text(build(self.loaded_sequence(job.sequence), job.variables)[0])
+
+    def atoms(self, sequence_id: str) -> tuple[str, ...]:
+        """Names of the atoms, in the order of the bitstrings."""
+        return tuple(str(name) for name in self.loaded_sequence(sequence_id).get_register(include_mappable=True).qubit_ids)
+
+    def duration_ns(self, job: PlannedJob) -> int:
+        """Duration of the job's built sequence in ns."""
+        if self._durations is not None and job.index < len(self._durations):
+            return self._durations[job.index]
+        return int(build(self.loaded_sequence(job.sequence), job.variables)[0].get_duration())
+
+    @cached_property
+    def durations_ns(self) -> tuple[int, int] | None:
+        """Shortest and longest duration over all jobs in ns, None while they have not been checked."""
+        return (min(self._durations), max(self._durations)) if self._durations else None
+
+    def summary(self) -> dict[str, Any]:
+        """What `pcs-run plan` shows, as plain data."""
+        from pcs_runner.plan.summary import summarise
+
+        return summarise(self)

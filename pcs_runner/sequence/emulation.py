@@ -1,0 +1,98 @@
+"""The spec's `config` -> Pulser's `EmulationConfig` in abstract representation: one meaning for every engine and emulator."""
+
+from __future__ import annotations
+
+import json
+import uuid
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALIASES = {"evaluation_times": "default_evaluation_times"}
+
+
+class ConfigError(Exception):
+    """Pulser refuses the configuration.
+
+    Args:
+        message: Why.
+        key: The field, or empty.
+        hint: What to do.
+    """
+
+    def __init__(self, message: str, key: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+        self.hint = hint
+
+
+def backend_configuration(config: Mapping[str, Any]) -> str | None:
+    """Serialise the fields of a spec's `config`.
+
+    Args:
+        config: Fields of `pulser.backend.EmulationConfig`; `noise_model` with the arguments of `pulser.NoiseModel`,
+            `observables` as Pulser prints them (`{observable: occupation, evaluation_times: [0.5, 1]}`).
+
+    Returns:
+        A JSON string for `backend_configuration`, None for an empty config.
+
+    Raises:
+        ConfigError: An unknown field, or a value that Pulser refuses.
+    """
+    if not config:
+        return None
+    from pulser.backend import BitStrings, EmulationConfig
+
+    body: dict[str, Any] = json.loads(EmulationConfig(observables=[BitStrings()], default_num_shots=1).to_abstract_repr())
+    body["observables"] = []
+    for given, value in config.items():
+        key = ALIASES.get(given, given)
+        if key not in body or key in {"callbacks", "default_num_shots"}:
+            known = ", ".join(sorted((set(body) - {"callbacks", "default_num_shots"}) | set(ALIASES)))
+            raise ConfigError(f'EmulationConfig has no field "{given}"', given, f"known: {known}")
+        body[key] = _field(key, given, value)
+    text = json.dumps(body)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            EmulationConfig.from_abstract_repr(text)
+    except Exception as error:  # Pulser raises unrelated types for unrelated reasons
+        raise ConfigError(f"Pulser refuses the config: {str(error).splitlines()[0]}") from error
+    return text
+
+
+def _field(key: str, given: str, value: Any) -> Any:
+    if key == "noise_model":
+        return _noise_model(value, given)
+    if key == "observables":
+        return [_observable(item, given) for item in _list(value, given)]
+    return value
+
+
+def _noise_model(value: Any, key: str) -> Any:
+    from pulser import NoiseModel
+
+    if not isinstance(value, dict):
+        raise ConfigError("noise_model is a mapping of NoiseModel's arguments", key)
+    arguments: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    try:
+        return json.loads(NoiseModel(**arguments).to_abstract_repr())
+    except Exception as error:
+        raise ConfigError(f"Pulser refuses the noise model: {error}", key) from error
+
+
+def _observable(value: Any, key: str) -> dict[str, Any]:
+    """Fill what Pulser prints and nobody writes: the id, stable for equal observables, and the default fields."""
+    if not isinstance(value, dict) or "observable" not in value:
+        raise ConfigError("an observable is a mapping such as {observable: occupation}", key)
+    stable = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(value, sort_keys=True))
+    return {"evaluation_times": None, "tag_suffix": None, **value, "uuid": str(stable)}
+
+
+def _list(value: Any, key: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{key} is a list", key)
+    return value

@@ -1,0 +1,120 @@
+"""A sequence in a file of its own: Pulser's abstract representation, whose variables the jobs bind."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pcs_runner.sequence.build import SwitchDeviceError, load_sequence
+from pcs_runner.sequence.template import FieldError, SequenceVariable
+from pcs_runner.spec.expressions import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pcs_runner.sequence.devices import ResolvedDevice
+    from pcs_runner.spec.document import Path
+    from pcs_runner.spec.expressions import Value
+
+PATH: Path = ("sequence", "file")
+VERSIONS = frozenset({"pulser_version", "metadata", "$schema"})
+"""What Pulser prints about itself: no part of a sequence's identity."""
+
+
+class FileTemplate:
+    """What `Template` is for an inline sequence: one sequence, its variables as the file declares them.
+
+    Args:
+        text: The file's content.
+        switch: Whether the target puts it on another device.
+        env: All names at the first point; decides whether a variable of size 1 travels as a number or as a list.
+
+    Raises:
+        FieldError: The file is not a sequence in abstract representation.
+    """
+
+    structural_names: frozenset[str] = frozenset()
+
+    def __init__(self, text: str, env: Mapping[str, Value], *, switch: bool = False) -> None:
+        self.file_text = text
+        self.switch = switch
+        self.body = parse_sequence(text)
+        self.variables = tuple(
+            SequenceVariable(
+                name=name,
+                type="int" if declared.get("type") == "int" else "float",
+                size=_size(declared, env.get(name)),
+                expression=read(name),
+                path=PATH,
+            )
+            for name, declared in self.body["variables"].items()
+        )
+
+    def key(self, env: Mapping[str, Value]) -> tuple[str, ...]:  # noqa: ARG002 - the interface of Template
+        """Always the same: there is one sequence."""
+        return ()
+
+    def values(self, env: Mapping[str, Value]) -> dict[str, Any]:
+        """The value of every variable at a point.
+
+        Raises:
+            FieldError: A value is not an integer where the file declares one, or has the wrong size.
+        """
+        return {variable.name: variable.value(env) for variable in self.variables}
+
+    def check_integers(self, env: Mapping[str, Value]) -> None:
+        """Nothing to check: the file's own expressions are Pulser's business."""
+
+    def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:  # noqa: ARG002
+        """None: durations of file sequences are rounded by Pulser, which warns."""
+        return iter(())
+
+    def form(self, env: Mapping[str, Value]) -> dict[str, Any]:  # noqa: ARG002
+        """The file's content without versions and without its device's spec."""
+        return {key: _without_versions(value) for key, value in self.body.items() if key not in VERSIONS | {"device"}}
+
+    def text(self, env: Mapping[str, Value], device: ResolvedDevice, name: str) -> str:  # noqa: ARG002
+        """The file's sequence, on the target's device where it names another (`switch_device(strict=True)`)."""
+        if not self.switch:
+            return self.file_text
+        try:
+            switched = load_sequence(self.file_text).switch_device(device.pulser, strict=True)
+        except Exception as error:  # Pulser raises several unrelated types
+            raise SwitchDeviceError(f"the sequence does not run on {device.name} as it is: {error}") from error
+        return str(switched.to_abstract_repr(skip_validation=True))
+
+
+def parse_sequence(text: str) -> dict[str, Any]:
+    """Read a sequence file far enough to know its variables and device; Pulser reads the rest.
+
+    Raises:
+        FieldError: Not JSON, or not a sequence.
+    """
+    try:
+        body: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FieldError(PATH, f"the file is not JSON: {error}", "write it with sequence.to_abstract_repr()") from error
+    parts = {"operations": list, "register": list, "variables": dict, "channels": dict}
+    if not isinstance(body, dict) or "device" not in body or any(not isinstance(body.get(k), kind) for k, kind in parts.items()):
+        message = "the file is not a Pulser sequence in abstract representation"
+        raise FieldError(PATH, message, "write it with sequence.to_abstract_repr(), not with serialize()")
+    return body
+
+
+def device_name(body: Mapping[str, Any]) -> str:
+    """The name of the device inside a sequence in abstract representation."""
+    device = body["device"]
+    return device if isinstance(device, str) else str(device.get("name", "device"))
+
+
+def _size(declared: Mapping[str, Any], value: Value | None) -> int | None:
+    size = len(declared.get("value") or [0])
+    return size if size > 1 or isinstance(value, tuple) else None
+
+
+def _without_versions(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_versions(value) for key, value in node.items() if key not in VERSIONS}
+    if isinstance(node, list):
+        return [_without_versions(value) for value in node]
+    return node
