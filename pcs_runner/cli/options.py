@@ -1,0 +1,63 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pcs_runner.cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        setattr(context.ensure_object(Session), name, value)
+
+    return callback
+
+
+def _set_verbose(context: click.Context, _parameter: click.Parameter, value: int) -> None:
+    session = context.ensure_object(Session)
+    session.verbose = value
+    if value:
+        from pcs_runner.cli.log import show_log
+
+        show_log(session)
+
+
+def verbosity(command: Command) -> Command:
+    """`-q` and `-v`, kept in the session."""
+    quiet = click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_set("quiet"), help="Print only errors.")
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_set_verbose,
+        help="Show the log; -vv also tracebacks.",
+    )
+    return quiet(verbose(command))
+
+
+def json_output(text: str) -> Callable[[Command], Command]:
+    """`--json`, kept in the session."""
+    return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=_set("json"), help=text)
+
+
+target = click.option("-t", "--target", metavar="NAME", help="Target of the spec; default: local.")
+
+workers = click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Worker processes of the local engine.")
+
+yes = click.option("--yes", is_flag=True, help="Spend QPU time without asking.")
+
+events = json_output("Events as JSON Lines on stdout.")
+
+spec_argument = click.argument("spec", type=click.Path(path_type=Path))
+
+run_argument = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))

@@ -1,0 +1,394 @@
+"""The journal: what was meant, acknowledged and known, on disk before the next step. The only user of sqlite3 in `run/`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pcs_runner.errors import StorageError
+from pcs_runner.run.rows import RUNNING, BatchRow, ChunkRow, JobRow, RunRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from pcs_runner.run.rows import Outcome
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE run (
+  uuid TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL, total INTEGER, recorded INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE batches (
+  k INTEGER PRIMARY KEY, id TEXT UNIQUE, state TEXT NOT NULL, sequence TEXT, first_index INTEGER NOT NULL,
+  intended_at REAL NOT NULL, next_position INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0,
+  status TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE chunks (
+  k INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, state TEXT NOT NULL, intended_at REAL NOT NULL,
+  PRIMARY KEY (k, first)
+);
+CREATE TABLE jobs (
+  idx INTEGER NOT NULL, attempt INTEGER NOT NULL, retries INTEGER NOT NULL, moves INTEGER NOT NULL DEFAULT 0,
+  fate TEXT NOT NULL, k INTEGER, position INTEGER, content BLOB, job_id TEXT, status TEXT, detail TEXT, PRIMARY KEY (idx, attempt)
+) WITHOUT ROWID;
+CREATE INDEX jobs_open ON jobs (k, position) WHERE fate = 'open';
+CREATE INDEX jobs_unsent ON jobs (idx) WHERE fate = 'unsent';
+CREATE INDEX jobs_final ON jobs (idx) WHERE fate = 'final';
+CREATE TABLE extras (id TEXT PRIMARY KEY, kind TEXT NOT NULL, jobs INTEGER NOT NULL, outcome TEXT NOT NULL);
+"""
+# A job's fate: unsent -> open (in a batch) -> final (terminal, not yet in the results) -> recorded; or superseded by an attempt.
+
+JOB_COLUMNS = "idx, attempt, retries, moves, k, position, content, job_id, status, detail"
+BATCH_COLUMNS = "k, id, state, sequence, first_index, intended_at, next_position, known, status"
+
+
+class Journal:
+    """An open journal. Every method that writes is one transaction, on disk when it returns.
+
+    Args:
+        path: The file.
+        connection: An open connection to it.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def create(cls, path: Path, *, uuid: str, digest: str, total: int | None) -> None:
+        """Make the journal of a new run, mode 0600.
+
+        Raises:
+            StorageError: The disk is full or not writable, or the file exists.
+        """
+        try:
+            path.touch(mode=0o600, exist_ok=False)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be made: {error.strerror or error}", hint="Make room.") from error
+        with _guarded(path):
+            connection = _connect(path)
+            try:
+                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+                connection.execute(
+                    "INSERT INTO run (uuid, digest, state, total) VALUES (?, ?, ?, ?)", (uuid, digest, RUNNING, total)
+                )
+                connection.commit()
+            finally:
+                connection.close()
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Open and check an existing journal.
+
+        Raises:
+            StorageError: It is missing, damaged, or of another version.
+        """
+        if not path.is_file():
+            raise StorageError(f"{path} is missing", hint="Restore it from a backup, or start again with --new.")
+        with _guarded(path):
+            connection = _connect(path)
+            try:
+                _check(path, connection)
+            except BaseException:
+                connection.close()
+                raise
+            return cls(path, connection)
+
+    def close(self) -> None:
+        """Let go of the file; what was not committed is gone."""
+        self._connection.close()
+
+    def run(self) -> RunRow:
+        """The run."""
+        uuid, digest, state, total, recorded = self._one("SELECT uuid, digest, state, total, recorded FROM run")
+        return RunRow(uuid=uuid, digest=digest, state=state, total=total, recorded=recorded)
+
+    def set_state(self, state: str) -> None:
+        """Change the run's state."""
+        self._write("UPDATE run SET state = ?", state)
+
+    def set_total(self, total: int) -> None:
+        """The length of the plan is known now."""
+        self._write("UPDATE run SET total = ?", total)
+
+    def batches(self) -> list[BatchRow]:
+        """All batches, in order."""
+        return self._batches("ORDER BY k")
+
+    def batch(self, k: int) -> BatchRow:
+        """One batch."""
+        return self._batches("WHERE k = ?", k)[0]
+
+    def current_batch(self, sequence: str | None) -> BatchRow | None:
+        """The last batch of a sequence (None: of all), when it may still take jobs."""
+        last = self._batches("WHERE sequence IS ? ORDER BY k DESC LIMIT 1", sequence)
+        return next((batch for batch in last if batch.state != "closed"), None)
+
+    def open_batches(self) -> list[BatchRow]:
+        """The batches that take jobs, as far as is known."""
+        return self._batches("WHERE state = 'open' ORDER BY k")
+
+    def unfinished_batches(self, limit: int) -> list[BatchRow]:
+        """The first batches that have jobs whose end is not known."""
+        unfinished = "WHERE EXISTS (SELECT 1 FROM jobs WHERE jobs.k = batches.k AND fate = 'open') ORDER BY k LIMIT ?"
+        return self._batches(unfinished, limit)
+
+    def intend_batch(self, *, sequence: str | None, first_index: int, now: float) -> BatchRow:
+        """Write down that a batch is about to be created."""
+        with self._transaction() as write:
+            write(
+                "INSERT INTO batches (state, k, sequence, first_index, intended_at)"
+                " SELECT 'intent', COALESCE(MAX(k) + 1, 0), ?, ?, ? FROM batches",
+                (sequence, first_index, now),
+            )
+        return self.batch(self._one("SELECT MAX(k) FROM batches")[0])
+
+    def acknowledge_batch(self, k: int, batch_id: str, *, is_open: bool) -> None:
+        """The service has it, under this id."""
+        self._write("UPDATE batches SET id = ?, state = ? WHERE k = ?", batch_id, "open" if is_open else "closed", k)
+
+    def forget_doubt(self, k: int) -> None:
+        """The request for the batch surely did not arrive: nobody has to wait for it."""
+        self._write("UPDATE batches SET intended_at = 0 WHERE k = ?", k)
+
+    def close_batch(self, k: int, status: str = "") -> None:
+        """It takes no more jobs; `status` when the service ended it before we were done with it."""
+        self._write("UPDATE batches SET state = 'closed', status = ? WHERE k = ?", status, k)
+
+    def intend_chunk(self, k: int, jobs: Sequence[JobRow], now: float) -> ChunkRow:
+        """Write down that these jobs are about to be sent to batch `k`, at its next position.
+
+        Args:
+            k: The batch.
+            jobs: In the order in which they are sent, with `content`.
+            now: Seconds since 1970.
+        """
+        first = self.batch(k).next_position
+        rows = [(job.idx, job.attempt, job.retries, job.moves, k, first + i, job.content) for i, job in enumerate(jobs)]
+        with self._transaction() as write:
+            write("INSERT INTO chunks VALUES (?, ?, ?, 'intent', ?)", (k, first, len(rows), now))
+            self._connection.executemany(
+                "INSERT INTO jobs (idx, attempt, retries, moves, fate, k, position, content) VALUES (?, ?, ?, ?, 'open', ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET fate = 'open', k = excluded.k, position = excluded.position,"
+                " content = excluded.content",
+                rows,
+            )
+        return ChunkRow(k=k, first=first, count=len(rows), intended_at=now)
+
+    def acknowledge_chunk(
+        self, chunk: ChunkRow, *, landed: int | None = None, offset: int = 0, next_position: int | None = None
+    ) -> None:
+        """The service has the first `landed` jobs of the chunk (all by default), `offset` positions later than was meant.
+
+        The others go back to the unsent ones.
+
+        Args:
+            chunk: An intended chunk.
+            landed: Number of its jobs that arrived, from its first one.
+            offset: Number of jobs before them in the batch that are not ours.
+            next_position: Number of jobs of the batch on the service; by default the end of the landed ones.
+        """
+        landed = chunk.count if landed is None else landed
+        end = chunk.first + offset + landed if next_position is None else next_position
+        with self._transaction() as write:
+            unsent = "UPDATE jobs SET fate = 'unsent', k = NULL, position = NULL WHERE k = ? AND fate = 'open' AND position >= ?"
+            write(unsent, (chunk.k, chunk.first + landed))
+            if offset:
+                move = "UPDATE jobs SET position = position + ? WHERE k = ? AND fate = 'open' AND position >= ?"
+                write(move, (offset, chunk.k, chunk.first))
+            write("DELETE FROM chunks WHERE k = ? AND first = ?", (chunk.k, chunk.first))
+            if landed:
+                write(
+                    "INSERT INTO chunks VALUES (?, ?, ?, 'acknowledged', ?)",
+                    (chunk.k, chunk.first + offset, landed, chunk.intended_at),
+                )
+            write("UPDATE batches SET next_position = ? WHERE k = ?", (end, chunk.k))
+
+    def doubtful_chunks(self) -> list[ChunkRow]:
+        """Chunks that were meant to be sent and not acknowledged: at most one a batch."""
+        rows = self._all("SELECT k, first, count, intended_at FROM chunks WHERE state = 'intent' ORDER BY k, first")
+        return [ChunkRow(k=k, first=first, count=count, intended_at=at) for k, first, count, at in rows]
+
+    def set_next_position(self, k: int, next_position: int) -> None:
+        """The batch has so many jobs on the service."""
+        self._write("UPDATE batches SET next_position = ? WHERE k = ?", next_position, k)
+
+    def sent_until(self) -> tuple[int, bool]:
+        """How many first indices were looked at (highest + 1), and whether all below were."""
+        highest, count = self._one("SELECT COALESCE(MAX(idx) + 1, 0), COUNT(DISTINCT idx) FROM jobs")
+        return highest, highest == count
+
+    def present(self, start: int, stop: int) -> set[int]:
+        """Indices from `start` to before `stop` that were meant to be sent at least once."""
+        return {row[0] for row in self._all("SELECT DISTINCT idx FROM jobs WHERE idx >= ? AND idx < ?", start, stop)}
+
+    def unsent(self, limit: int) -> list[JobRow]:
+        """Attempts that are to be sent to some batch, by index."""
+        return self._jobs("WHERE fate = 'unsent' ORDER BY idx LIMIT ?", limit)
+
+    def has_unsent(self) -> bool:
+        """Whether attempts wait to be sent."""
+        return bool(self._all("SELECT 1 FROM jobs WHERE fate = 'unsent' LIMIT 1"))
+
+    def has_open(self, k: int | None = None) -> bool:
+        """Whether jobs were sent (to batch `k`) whose end is not known."""
+        if k is None:
+            return bool(self._all("SELECT 1 FROM jobs WHERE fate = 'open' LIMIT 1"))
+        return bool(self._all("SELECT 1 FROM jobs WHERE fate = 'open' AND k = ? LIMIT 1", k))
+
+    def open_jobs(self, k: int, start: int, limit: int) -> list[JobRow]:
+        """Jobs of batch `k` whose end is not known, from position `start`, by position."""
+        return self._jobs("WHERE fate = 'open' AND k = ? AND position >= ? ORDER BY position LIMIT ?", k, start, limit)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """These jobs ended; those with `again` get their next attempt. One transaction."""
+        if not outcomes:
+            return
+        again = [o.again for o in outcomes if o.again is not None]
+        with self._transaction() as write:
+            self._connection.executemany(
+                "UPDATE jobs SET fate = ?, job_id = ?, status = ?, detail = ? WHERE idx = ? AND attempt = ?",
+                [
+                    ("final" if o.again is None else "superseded", o.job_id, o.status, o.detail, o.row.idx, o.row.attempt)
+                    for o in outcomes
+                ],
+            )
+            self._connection.executemany(
+                "INSERT INTO jobs (idx, attempt, retries, moves, fate) VALUES (?, ?, ?, ?, 'unsent')",
+                [(job.idx, job.attempt, job.retries, job.moves) for job in again],
+            )
+            for k in {o.row.k for o in outcomes}:
+                write("UPDATE batches SET known = known + ? WHERE k = ?", (sum(o.row.k == k for o in outcomes), k))
+
+    def cancel_unsent(self, total: int, reason: str) -> None:
+        """Everything that was not sent ends as CANCELED: attempts that wait, and jobs of the plan that were never looked at."""
+        detail = json.dumps({"errors": [reason]})
+        with self._transaction() as write:
+            write("UPDATE jobs SET fate = 'final', status = 'CANCELED', detail = ? WHERE fate = 'unsent'", (detail,))
+            write(
+                "WITH RECURSIVE plan(i) AS (SELECT 0 WHERE ? > 0 UNION ALL SELECT i + 1 FROM plan WHERE i + 1 < ?)"
+                " INSERT INTO jobs (idx, attempt, retries, fate, status, detail) SELECT i, 0, 0, 'final', 'CANCELED', ? FROM plan"
+                " WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE idx = i)",
+                (total, total, detail),
+            )
+
+    def final_jobs(self, start: int, stop: int | None, limit: int) -> list[JobRow]:
+        """Jobs that ended and are not in the results yet, with indices from `start` to before `stop`, by index."""
+        return self._jobs(
+            "WHERE fate = 'final' AND idx >= ? AND (? IS NULL OR idx < ?) ORDER BY idx LIMIT ?", start, stop, stop, limit
+        )
+
+    def record(self, jobs: Iterable[JobRow], recorded: int) -> None:
+        """These jobs are in the results, synced; so are now the first `recorded` jobs of the plan."""
+        with self._transaction() as write:
+            sql = "UPDATE jobs SET fate = 'recorded' WHERE idx = ? AND attempt = ?"
+            self._connection.executemany(sql, [(job.idx, job.attempt) for job in jobs])
+            write("UPDATE run SET recorded = ?", (recorded,))
+
+    def forget_recorded(self, recorded: int) -> None:
+        """Only the first `recorded` jobs are in the results after all; the others are to be fetched again."""
+        with self._transaction() as write:
+            write("UPDATE jobs SET fate = 'final' WHERE fate = 'recorded' AND idx >= ?", (recorded,))
+            write("UPDATE run SET recorded = ?", (recorded,))
+
+    def retry_failed(self) -> int:
+        """Give every job that ended otherwise than DONE a new attempt, and let the run go on; the number of such jobs."""
+        with self._transaction() as write:
+            count: int = write(
+                "INSERT INTO jobs (idx, attempt, retries, fate) SELECT idx, attempt + 1, 0, 'unsent' FROM jobs"
+                " WHERE fate = 'recorded' AND status <> 'DONE'",
+                (),
+            ).rowcount
+            if count:
+                write("UPDATE jobs SET fate = 'superseded' WHERE fate = 'recorded' AND status <> 'DONE'", ())
+                write("UPDATE run SET state = ?", (RUNNING,))
+        return count
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs in the results by status, sorted by status."""
+        return dict(self._all("SELECT status, COUNT(*) FROM jobs WHERE fate = 'recorded' GROUP BY status ORDER BY status"))
+
+    def sent(self) -> int:
+        """Number of jobs that were sent at least once."""
+        return int(self._one("SELECT COUNT(DISTINCT idx) FROM jobs WHERE k IS NOT NULL")[0])
+
+    def add_extra(self, extra_id: str, *, kind: str, jobs: int, outcome: str) -> bool:
+        """Remember a batch or a job that this run did not mean to send; False when it is known already."""
+        with self._transaction() as write:
+            count: int = write("INSERT OR IGNORE INTO extras VALUES (?, ?, ?, ?)", (extra_id, kind, jobs, outcome)).rowcount
+        return bool(count)
+
+    def extras(self) -> list[tuple[str, str, int, str]]:
+        """Id, kind (`batch` or `job`), number of jobs, outcome of everything that this run did not mean to send."""
+        return [tuple(row) for row in self._all("SELECT id, kind, jobs, outcome FROM extras ORDER BY rowid")]
+
+    def _jobs(self, clause: str, *values: Any) -> list[JobRow]:
+        names = JOB_COLUMNS.split(", ")
+        rows = self._all(f"SELECT {JOB_COLUMNS} FROM jobs {clause}", *values)  # noqa: S608 - clauses are literals of this file
+        return [JobRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def _batches(self, clause: str, *values: Any) -> list[BatchRow]:
+        names = BATCH_COLUMNS.split(", ")
+        rows = self._all(f"SELECT {BATCH_COLUMNS} FROM batches {clause}", *values)  # noqa: S608 - clauses are literals of this file
+        return [BatchRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        with _guarded(self.path):
+            return self._connection.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        rows = self._all(sql, *values)
+        if not rows:
+            raise StorageError(f"{self.path} lacks an expected row", hint="Restore it from a backup.")
+        return rows[0]
+
+    def _write(self, sql: str, *values: Any) -> None:
+        with self._transaction() as write:
+            write(sql, values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """All or nothing, synced at the end."""
+        with _guarded(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection.execute
+                self._commit()
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                raise
+
+    def _commit(self) -> None:
+        self._connection.commit()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # isolation_level None: transactions begin where we say. DELETE + FULL: homes are on NFS, where WAL must not be used.
+    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _check(path: Path, connection: sqlite3.Connection) -> None:
+    answer = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if answer is None or answer[0] != "ok":
+        raise StorageError(f"{path} is damaged: {answer}", hint="Restore it from a backup; nothing was sent again.")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION or connection.execute("SELECT COUNT(*) FROM run").fetchone()[0] != 1:
+        raise StorageError(
+            f"{path} is not a journal of this version ({version}, not {VERSION})", hint="Use the version that wrote it."
+        )
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"{path}: {error}", hint="Make room or restore the file, then resume; nothing is lost.") from error

@@ -1,0 +1,115 @@
+"""A run as its folder tells it: state, counts, records. Read only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcs_runner.errors import UsageError
+from pcs_runner.results import jsonl
+from pcs_runner.run import lock
+from pcs_runner.run.directory import RunFolder
+from pcs_runner.run.journal import Journal
+from pcs_runner.run.rows import ENDED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pcs_runner.results.record import JobRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a plan, as it was when it was read.
+
+    Attributes:
+        folder: The run folder.
+        uuid: Names the run on the service (tag `pcs-run:<uuid>`).
+        digest: Of the plan, 64 hex digits.
+        state: `running`, `stopping`, `cancelling` (unfinished); `finished`, `stopped` (`on_failure: stop`), `cancelled`.
+        total: Number of jobs of the plan, None while it is not known.
+        recorded: Number of jobs that are in `results.jsonl`.
+        counts: Number of recorded jobs by status.
+        batch_ids: The service's ids of its batches, in order.
+        strangers: Id, kind (`batch` or `job`), number of jobs and outcome of what the service has beyond what was sent.
+    """
+
+    folder: Path
+    uuid: str
+    digest: str
+    state: str
+    total: int | None
+    recorded: int
+    counts: Mapping[str, int]
+    batch_ids: tuple[str, ...]
+    strangers: tuple[tuple[str, str, int, str], ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in ENDED.values()
+
+    @property
+    def exit_code(self) -> int:
+        """0: every recorded job is DONE and the service has nothing else; 1: some job failed, or extra jobs were found."""
+        failed = any(status != "DONE" and count for status, count in self.counts.items())
+        return int(failed or any(jobs for _, _, jobs, _ in self.strangers))
+
+    @property
+    def records(self) -> Iterator[JobRecord]:
+        """The records in job order, read from the file as they are asked for; anew at each access."""
+        return jsonl.read(self.results_path)
+
+    @property
+    def held_by(self) -> tuple[str, int] | None:
+        """Host and pid of the process that is carrying it out, or None when there is none."""
+        return (lock.holder(self.folder) or ("unknown", 0)) if lock.is_held(self.folder) else None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Provenance, as plain data."""
+        return RunFolder(self.folder).read_manifest()
+
+    @property
+    def results_path(self) -> Path:
+        """One line a job."""
+        return RunFolder(self.folder).results
+
+    @property
+    def results_csv_path(self) -> Path:
+        """One row a job; written when the run ends."""
+        return RunFolder(self.folder).results_csv
+
+    @property
+    def counts_csv_path(self) -> Path:
+        """One row a job and bitstring; written when the run ends."""
+        return RunFolder(self.folder).counts_csv
+
+
+def open_run(folder: Path) -> Run:
+    """Read a run folder; nothing is changed, and a process that carries it out is not disturbed.
+
+    Raises:
+        UsageError: It is not a run folder.
+        StorageError: Its journal is damaged.
+    """
+    place = RunFolder(folder)
+    if not place.is_run():
+        raise UsageError(f"{folder} is not a run folder: it has no journal.db", hint="Give the folder that `pcs-run` named.")
+    journal = Journal.open(place.journal)
+    try:
+        run = journal.run()
+        return Run(
+            folder=folder,
+            uuid=run.uuid,
+            digest=run.digest,
+            state=run.state,
+            total=run.total,
+            recorded=run.recorded,
+            counts=journal.counts(),
+            batch_ids=tuple(batch.id for batch in journal.batches() if batch.id is not None),
+            strangers=tuple(journal.extras()),
+        )
+    finally:
+        journal.close()
