@@ -1,1 +1,47 @@
 """Pasqal Cloud Services: the objects users know, and the protocol that the cloud and the twin both keep."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pcs_runner.pcs.batch import Batch
+    from pcs_runner.pcs.errors import (
+        AnswerError,
+        JobRetryError,
+        NoClientError,
+        NotFoundError,
+        PcsError,
+        RefusedError,
+        UncertainError,
+        UnreachableError,
+    )
+    from pcs_runner.pcs.job import Job
+
+__all__ = [
+    "AnswerError",
+    "Batch",
+    "Job",
+    "JobRetryError",
+    "NoClientError",
+    "NotFoundError",
+    "PcsError",
+    "RefusedError",
+    "UncertainError",
+    "UnreachableError",
+]
+
+_MODULES = {"Batch": "pcs_runner.pcs.batch", "Job": "pcs_runner.pcs.job"}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: `pydantic` is paid by those who use the objects, not by `--help`."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES.get(name, "pcs_runner.pcs.errors")), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return list(__all__)

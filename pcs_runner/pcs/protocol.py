@@ -33,11 +33,11 @@ class JobRequest:
     sequence: str | None = None
 
     def payload(self) -> dict[str, Any]:
-        """The job as the API takes it."""
+        """The job as the API takes it; variables beside a sequence are sent too, for the service to refuse."""
         body: dict[str, Any] = {"runs": self.runs}
         if self.sequence is not None:
             body["sequence"] = self.sequence
-        else:
+        if self.variables or self.sequence is None:
             body["variables"] = dict(self.variables or {})
         return body
 

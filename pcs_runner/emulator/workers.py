@@ -1,0 +1,214 @@
+"""The worker processes: each runs groups of jobs, none outlives its parent, and starting them re-runs nothing of the user's."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import types
+import zlib
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any
+
+from pcs_runner.emulator.engines import EngineJob, EngineSettings, catalogue
+from pcs_runner.emulator.seeding import job_entropy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor, Future
+
+    from pcs_runner.emulator.engines import EngineResult
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+_main_hidden = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskJob:
+    """One job as it travels to a worker: position in its batch, runs, variables (a JSON string or None)."""
+
+    position: int
+    runs: int
+    variables: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTask:
+    """A group of jobs of one sequence as it travels to a worker; fields as in `EngineSettings` and `TwinConfiguration`."""
+
+    engine: str
+    sequence: str
+    config: str | None
+    accuracy: float | None
+    seed: int
+    first_index: int
+    jobs: tuple[TaskJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one job.
+
+    Attributes:
+        position: That of the job in its batch.
+        body: The results download `{raw, counter, serialised_results}`, JSON, compressed; None after a failure.
+        error: Why it failed, or None.
+    """
+
+    position: int
+    body: bytes | None = None
+    error: str | None = None
+
+
+def available_cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_group(task: GroupTask) -> list[Outcome]:
+    """Run a group; an engine's failure is not raised but becomes the error of the jobs that it left without result."""
+    outcomes: dict[int, Outcome] = {}
+    reason = "EngineError: the engine gave no result for this job"
+    try:
+        wanted = {job.position: job.runs for job in task.jobs}
+        settings = EngineSettings(config=task.config, accuracy=task.accuracy)
+        for result in catalogue.load(task.engine).run(task.sequence, [_engine_job(task, job) for job in task.jobs], settings):
+            outcomes[result.position] = _outcome(result, wanted[result.position])
+    except Exception as error:  # noqa: BLE001 - a job's failure is data
+        reason = f"{type(error).__name__}: {error}"
+    return [outcomes.get(job.position) or Outcome(position=job.position, error=reason) for job in task.jobs]
+
+
+def _engine_job(task: GroupTask, job: TaskJob) -> EngineJob:
+    variables: dict[str, Any] = json.loads(job.variables) if job.variables else {}
+    entropy = job_entropy(
+        sequence=task.sequence,
+        variables=variables,
+        runs=job.runs,
+        engine=task.engine,
+        config=task.config,
+        seed=task.seed,
+        index=task.first_index + job.position,
+    )
+    return EngineJob(position=job.position, variables=variables, runs=job.runs, entropy=entropy)
+
+
+def _outcome(result: EngineResult, runs: int) -> Outcome:
+    """Check what an engine gave and pack it as the download that users get."""
+    if result.error is not None:
+        return Outcome(position=result.position, error=result.error)
+    counter = Counter(result.raw)
+    if len(result.raw) != runs or len({len(bits) for bits in counter}) != 1 or any(bits.strip("01") for bits in counter):
+        return Outcome(position=result.position, error=f"EngineError: {len(result.raw)} bitstrings do not fit {runs} runs")
+    body = {"raw": list(result.raw), "counter": dict(sorted(counter.items())), "serialised_results": result.serialised_results}
+    return Outcome(position=result.position, body=zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 1))
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """`Outcome.body` as `{raw, counter, serialised_results}`."""
+    content: dict[str, Any] = json.loads(zlib.decompress(body))
+    return content
+
+
+class Workers:
+    """Runs groups on an executor: its own process pool, started with the first group and restartable, or one handed in.
+
+    Args:
+        width: How many groups may run at once; a pool has at most that many processes and never more than it has groups.
+        executor: Any executor whose workers can import this package; its owner shuts it down.
+    """
+
+    def __init__(self, width: int | None = None, executor: Executor | None = None) -> None:
+        self.width = max(1, width or available_cores())
+        self.generation = 0
+        self._handed_in = executor
+        self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def restartable(self) -> bool:
+        """Whether `restart` can help."""
+        return self._handed_in is None
+
+    def submit(self, task: GroupTask) -> Future[list[Outcome]]:
+        """Send a group to a worker.
+
+        Raises:
+            BrokenExecutor: A worker died since the last call: `restart`.
+        """
+        if self._handed_in is not None:
+            return self._handed_in.submit(run_group, task)
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.width, mp_context=context, initializer=begin_worker)
+        with hidden_main(), _interrupts_blocked():
+            return self._pool.submit(run_group, task)
+
+    def restart(self) -> None:
+        """Kill what runs; the next group finds a new pool. Futures of the old one end with an exception."""
+        self.generation += 1
+        self.close()
+
+    def close(self) -> None:
+        """Kill the processes of the own pool, also in the middle of a simulation. An executor handed in is left alone."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        processes = list((getattr(pool, "_processes", None) or {}).values())
+        for process in processes:
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.join(timeout=5)
+
+
+@contextmanager
+def hidden_main() -> Iterator[None]:
+    """Put an empty module in the place of `__main__`: spawn would run the user's script again, guarded or not."""
+    with _main_hidden:
+        main = sys.modules.get("__main__")
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            if main is not None:
+                sys.modules["__main__"] = main
+
+
+def begin_worker() -> None:
+    """Prepare a fresh worker: Ctrl-C is the parent's business, one thread for linear algebra, no life after the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was blocked until here
+    for name in ONE_THREAD:
+        os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: processes started meanwhile begin life so, and Ctrl-C cannot hit them while they import.
+
+    The resource tracker of multiprocessing is started first: it unblocks SIGINT in the thread that starts it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
