@@ -47,7 +47,12 @@ def load(path: str | pathlib.Path) -> LoadedSpec:
         SpecError: With every problem, located.
     """
     document = load_document(pathlib.Path(path), file=str(path))
-    return LoadedSpec(document=document, spec=validate_schema(document))
+    try:
+        return LoadedSpec(document=document, spec=validate_schema(document))
+    except SpecError as error:
+        from pcs_runner.plan.beside import problems_beside
+
+        raise SpecError([*error.problems, *problems_beside(document, error.problems)]) from None
 
 
 def plan(

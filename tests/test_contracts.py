@@ -177,7 +177,7 @@ def test_the_readme_opens_with_the_commands_that_ci_runs() -> None:
     assert "pip install '.[dev]' && pytest" in README
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "pip install --quiet '.[dev]'" in script
-    assert "\nstep pytest" in script
+    assert "step pytest\n" in script
 
 
 def test_the_readme_links_lead_somewhere() -> None:

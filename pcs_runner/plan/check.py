@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from pcs_runner.errors import SpecError
 from pcs_runner.sequence.build import RegisterError, SwitchDeviceError, build
 from pcs_runner.sequence.diagnose import diagnose
 from pcs_runner.sequence.template import FieldError
+from pcs_runner.spec.document import path_text
 from pcs_runner.spec.expressions import float_text
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def check(plan: Plan, on_progress: Callable[[int], None] | None = None) -> tuple
         count += 1
         if on_progress is not None and count % 100 == 0:
             on_progress(count)
-    problems = list(checker.findings.problems(plan.document, plan.total_jobs or count))
+    problems = sorted(checker.findings.problems(plan.document, plan.total_jobs or count), key=lambda p: (p.line, p.column))
     if any(not problem.warning for problem in problems):
         raise SpecError(problems)
     if on_progress is not None:
@@ -131,22 +133,27 @@ class _Checker:
             self.findings.add(("runs", job.group), self.plan.runs_path(job), message, job.point)
 
     def _check_fields(self, job: PlannedJob, env: Mapping[str, Value]) -> bool:
-        before = len(self.findings.found)
         template = self.plan.expansion.template
         try:
-            template.check_integers(env)
-            if self.strict_clock:
-                first = job.sequence not in self._once
-                self._once.add(job.sequence)
-                faults = list(template.clock_faults(env, self.periods, once=False))
-                faults += template.clock_faults(env, self.periods, once=True) if first else ()
-                for fault in faults:
-                    self.findings.add_field(fault, job.point)
-                return not faults
+            template.check_values(env)
+            first = job.sequence not in self._once
+            self._once.add(job.sequence)
+            varying = list(template.clock_faults(env, self.periods, once=False))
+            fixed = list(template.clock_faults(env, self.periods, once=True)) if first else []
+            for fault in varying:
+                self._off_clock(fault, job.point)
+            for fault in fixed:
+                self._off_clock(fault, {})
+            return not ((varying or fixed) and self.strict_clock)
         except FieldError as fault:
             self.findings.add_field(fault, job.point)
             return False
-        return len(self.findings.found) == before
+
+    def _off_clock(self, fault: FieldError, point: Mapping[str, Any]) -> None:
+        if self.strict_clock:
+            self.findings.add_field(fault, point)
+        else:
+            self.findings.add(("rounded", fault.path), fault.path, f"{fault.message}; Pulser rounds up", point, warning=True)
 
     def _build(self, job: PlannedJob) -> int:
         if job.sequence in self._bad:
@@ -165,6 +172,8 @@ class _Checker:
             self._refused(job, error)
             return 0
         for warning in warnings:
+            if self.plan.is_inline and "clock period" in warning:
+                continue  # said at its line by `_off_clock`
             self.findings.add(("warning", warning.split("ns")[-1]), ("sequence",), _sentence(warning), job.point, warning=True)
         duration = int(built.get_duration())
         if duration == 0:
@@ -182,16 +191,23 @@ class _Checker:
     def _refused(self, job: PlannedJob, error: Exception) -> None:
         if isinstance(error, RegisterError | SwitchDeviceError):
             path: Path = ("sequence", "register") if self.plan.is_inline else ("sequence", "file")
-            self.findings.add(("sequence", str(error)), path, _sentence(str(error)), job.point)
+            self.findings.add(("sequence", _kind(error)), path, _sentence(str(error)), job.point)
             return
         if len(self.findings.found) + sum(f.count for f in self.findings.found.values()) > DIAGNOSED:
-            cause = next((c for c, f in self.findings.found.items() if c[0] == "pulser" and c[-1] == str(error)), None)
+            cause = next((c for c in self.findings.found if c[0] == "pulser" and c[-1] == _kind(error)), None)
             if cause is not None:
                 self.findings.found[cause].count += 1
                 return
         found = diagnose(self.plan.sequence(job.sequence), job.variables, error)
-        path = found.path if self.plan.is_inline else ("sequence", "file")
-        self.findings.add(("pulser", path, found.cause, str(error)), path, found.message, job.point)
+        path, message = found.path, found.message
+        if not self.plan.is_inline:
+            path, message = ("sequence", "file"), f"{path_text(found.path[1:])}: {message}"
+        self.findings.add(("pulser", found.path, _kind(error)), path, message, job.point)
+
+
+def _kind(error: Exception) -> str:
+    """What Pulser said without the numbers and lists in it: the same for all points that fail alike."""
+    return re.sub(r"\[.*\]|-?\d[\d.]*(?:e[-+]?\d+)?", "#", str(error), flags=re.DOTALL)
 
 
 def _sentence(text: str) -> str:

@@ -71,8 +71,8 @@ class SequenceTemplate(Protocol):
     def values(self, env: Mapping[str, Value]) -> dict[str, Any]:
         """The value of every sequence variable."""
 
-    def check_integers(self, env: Mapping[str, Value]) -> None:
-        """Refuse a fractional duration, time or target."""
+    def check_values(self, env: Mapping[str, Value]) -> None:
+        """Refuse NaN, infinity, and a fractional duration, time or target."""
 
     def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:
         """Durations off the clock."""

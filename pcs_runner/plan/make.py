@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from pcs_runner.errors import SpecError
-from pcs_runner.plan.check import Findings
+from pcs_runner.plan.check import Findings, point_text
 from pcs_runner.plan.digest import Digest
-from pcs_runner.plan.expansion import Expansion, SequenceTemplate
+from pcs_runner.plan.expansion import Expansion, SequenceTemplate, plain_point
 from pcs_runner.plan.plan import Plan
 from pcs_runner.plan.target import Target, resolve_target
+from pcs_runner.sequence.coefficients import C6_BY_LEVEL
 from pcs_runner.sequence.devices import DeviceError, ResolvedDevice, resolve_device
 from pcs_runner.sequence.emulation import ConfigError, backend_configuration
 from pcs_runner.sequence.from_file import FileTemplate, device_name, parse_sequence
@@ -19,7 +22,7 @@ from pcs_runner.sequence.lower import Lowered, lower
 from pcs_runner.sequence.template import FieldError, Template
 from pcs_runner.spec.document import parse_document
 from pcs_runner.spec.expressions import INTERACTION_COEFF
-from pcs_runner.spec.names import check_names
+from pcs_runner.spec.names import AXIS_ONLY, check_names
 from pcs_runner.spec.schema import validate
 from pcs_runner.spec.sequences import DeviceFile, FileSequence, InlineSequence
 from pcs_runner.spec.tables import InputError, Inputs
@@ -27,13 +30,17 @@ from pcs_runner.sweep import Group, SweepErrors
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pcs_runner.errors import Problem
     from pcs_runner.plan.expansion import PointError
     from pcs_runner.spec.document import Document, Path
     from pcs_runner.spec.models import Spec
     from pcs_runner.spec.sequences import VariableDeclaration
+
+TRIED_POINTS = 100
+WELL_KNOWN_DEVICES = ("AnalogDevice", "DigitalAnalogDevice", "MockDevice")
+"""Taken for granted where Pulser need not be imported; any other name is looked up."""
 
 
 def make_plan(document: Document, *, target: str | None = None, pinned: Mapping[str, str] | None = None) -> Plan:
@@ -50,6 +57,15 @@ def make_plan(document: Document, *, target: str | None = None, pinned: Mapping[
     """
     spec = validate(document)
     return _Making(document, spec, resolve_target(spec, document, target), pinned or {}).plan()
+
+
+def reference_problems(document: Document, spec: Spec) -> list[Problem]:
+    """What is wrong between the parts of a spec, for the target `local`; Pulser is not imported."""
+    try:
+        making = _Making(document, spec, resolve_target(spec, document, None), {})
+        return making.references()
+    except SpecError as error:
+        return list(error.problems)
 
 
 def plan_from_run(spec: bytes, inputs: pathlib.Path, target: Mapping[str, Any], devices: Mapping[str, str]) -> Plan:
@@ -154,11 +170,32 @@ class _Making:
         except FieldError as error:
             self._raise([self.document.problem(error.path, error.message, hint=error.hint)])
 
+    def references(self) -> list[Problem]:
+        """Everything wrong between the parts that can be said without a device."""
+        self._read_sequence()
+        problems = self._names()
+        return [*problems, *self._other_references({problem.path for problem in problems}, device=False)]
+
     def _check_references(self) -> None:
+        problems = self._names()
+        self._raise([*problems, *self._other_references({problem.path for problem in problems})] if problems else ())
+
+    def _names(self) -> list[Problem]:
         uses = [(slot.path, slot.expression) for slot in self.lowered.slots()]
         binds = None if not self.file_text else parse_sequence(self.file_text)["variables"]
         problems = [self.document.problem(f.path, f.message, hint=f.hint, offset=f.offset) for f in self.lowered.faults]
-        self._raise([*problems, *check_names(self.spec, self.document, uses, binds)])
+        return [*problems, *check_names(self.spec, self.document, uses, binds, inputs=self.inputs)]
+
+    def _other_references(self, told: set[str], *, device: bool = True) -> Iterator[Problem]:
+        """What would be found next, said now because something has been found: device and sweeps, but for what was told."""
+        unsure = device and self._given_device()[0] not in WELL_KNOWN_DEVICES
+        steps: list[Callable[[], object]] = [self._device] if unsure else []
+        steps.append(partial(self._groups, C6_BY_LEVEL[70]))
+        for step in steps:
+            try:
+                step()
+            except SpecError as error:
+                yield from (problem for problem in error.problems if problem.path not in told)
 
     def _raise(self, problems: Iterable[Problem]) -> None:
         found = list(problems)
@@ -171,15 +208,21 @@ class _Making:
         try:
             return backend_configuration(self.target.config)
         except ConfigError as error:
-            path: Path = ("config", error.key) if error.key else ("config",)
+            overlaid = self.target.name in self.spec.targets and error.key in self.spec.targets[self.target.name].config
+            path: Path = ("targets", self.target.name, "config") if overlaid else ("config",)
+            path = (*path, error.key) if error.key else path
             raise SpecError([self.document.problem(path, error.message, hint=error.hint)]) from error
 
-    def _device(self) -> ResolvedDevice:
+    def _given_device(self) -> tuple[Any, Path]:
+        """The device in use as the spec gives it, and where."""
+        if self.target.device is not None:
+            return self.target.device, ("targets", self.target.name, "device")
         section = self.spec.sequence
-        path: Path = ("targets", self.target.name, "device") if self.target.device is not None else ("sequence", "device")
-        given: Any = self.target.device
-        if given is None:
-            given = section.device if isinstance(section, InlineSequence) else parse_sequence(self.file_text)["device"]
+        given = section.device if isinstance(section, InlineSequence) else parse_sequence(self.file_text)["device"]
+        return given, ("sequence", "device")
+
+    def _device(self) -> ResolvedDevice:
+        given, path = self._given_device()
         try:
             device = resolve_device(given, self.inputs, self.pinned)
             _ = device.pulser  # refused here, with a place, and not at the first job
@@ -219,6 +262,13 @@ class _Making:
                 )
             except SweepErrors as errors:
                 problems += self._sweep_problems(errors)
+                continue
+            message = 'this version of pcs-runner does not have the axis "{}"'
+            problems += [
+                self.document.problem((*path, "sweep"), message.format(name), hint="take it out")
+                for name in AXIS_ONLY
+                if name in groups[-1].names
+            ]
         self._raise(problems)
         return groups
 
@@ -228,17 +278,28 @@ class _Making:
     def _expansion(self, device: str, coefficient: float) -> Expansion:
         groups = self._groups(coefficient)
         try:
-            first = next((point for group in groups for point in group.points()), None)
+            template = self._first_template(groups)
         except SweepErrors as errors:
             raise SpecError(self._sweep_problems(errors)) from errors
-        if first is None:
+        if template is None:
             path: Path = ("jobs", 0, "where") if isinstance(self.spec.jobs, list) else ("jobs", "where")
             raise SpecError([self.document.problem(path, "no point is left: where drops all of them", hint="loosen it")])
-        try:
-            template = self._template(groups, first.env)
-        except FieldError as error:
-            raise SpecError([self.document.problem(error.path, error.message, hint=error.hint, offset=error.offset)]) from error
         return Expansion(groups, template, device)
+
+    def _first_template(self, groups: list[Group]) -> SequenceTemplate | None:
+        """The sequence as the first point decides it; a few points are tried, so that one bad point is counted like any other."""
+        first: tuple[FieldError, str] | None = None
+        points = ((group, point) for group in groups for point in group.points())
+        for group, point in islice(points, TRIED_POINTS):
+            try:
+                return self._template(groups, point.env)
+            except FieldError as error:
+                first = first or (error, point_text(plain_point(group, point)))
+        if first is not None:
+            fault, where = first
+            message = fault.message + (f" at {where}" if where else "")
+            self._raise([self.document.problem(fault.path, message, hint=fault.hint, offset=fault.offset)])
+        return None
 
     def _template(self, groups: list[Group], env: Mapping[str, Any]) -> SequenceTemplate:
         section = self.spec.sequence

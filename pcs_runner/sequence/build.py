@@ -87,14 +87,22 @@ def _register(register: Mapping[str, Any], device: ResolvedDevice) -> dict[str, 
     if "atoms" in register:
         rows = register["atoms"]
         return {"register": [{"name": name, **dict(zip("xyz", position, strict=False))} for name, position in rows]}
+    made: Any = None
     try:
         made = _construct(register["constructor"], dict(register["arguments"]), device)
         if register["automatic_layout"]:
             made = made.with_automatic_layout(device.pulser)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise RegisterError(str(error)) from error
+        raise RegisterError(_too_many(made, device) or str(error)) from error
     body: dict[str, Any] = json.loads(made.to_abstract_repr())
     return {key: body[key] for key in ("register", "layout") if key in body}
+
+
+def _too_many(register: Any, device: ResolvedDevice) -> str:
+    """Why no layout was found, where the number of atoms is the reason: Pulser speaks of sites."""
+    limit = device.body.get("max_atom_num")
+    count = 0 if register is None else len(register.qubit_ids)
+    return f"{count} atoms, {device.name} allows {limit}" if limit is not None and count > limit else ""
 
 
 def _construct(name: str, arguments: dict[str, Any], device: ResolvedDevice) -> Any:

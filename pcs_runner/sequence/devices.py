@@ -1,4 +1,4 @@
-"""Device names -> device specs: bundled with Pulser, in a file beside the spec, in the spec itself, or pinned by a run."""
+"""Device names -> device specs: bundled with Pulser, pulled from the cloud, in a file or in the spec, or pinned by a run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.coefficients import C6_BY_LEVEL
+from pcs_runner.sequence.device_cache import cached_specs
 from pcs_runner.spec.sequences import DeviceFile
 
 if TYPE_CHECKING:
@@ -99,12 +100,12 @@ def resolve_device(device: str | DeviceFile | Mapping[str, Any], inputs: Inputs,
         InputError: The file cannot be read.
     """
     if isinstance(device, str):
-        return ResolvedDevice(device, pinned[device] if device in pinned else _bundled(device))
+        return ResolvedDevice(device, pinned[device] if device in pinned else _named(device))
     text = inputs.read(device.file).decode("utf-8", "replace") if isinstance(device, DeviceFile) else json.dumps(device)
     try:
         body = json.loads(text)
         name = str(body["name"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DeviceError("this is not a device in Pulser's abstract representation: it has no name") from error
     return ResolvedDevice(name, pinned.get(name, text))
 
@@ -117,14 +118,21 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(name for name in dir(bundled) if isinstance(getattr(bundled, name), kinds)))
 
 
-def _bundled(name: str) -> str:
+def _named(name: str) -> str:
+    """The spec of a bundled device, or else of a cloud device that was pulled."""
     names = bundled_names()
-    if name not in names:
-        near = get_close_matches(name, names, 1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
-        raise DeviceError(
-            f'no device is called "{name}"', f"{hint}known: {', '.join(names)}, {{file: device.json}}, or the device in full"
-        )
-    import pulser.devices as bundled
+    if name in names:
+        import pulser.devices as bundled
 
-    return str(getattr(bundled, name).to_abstract_repr())
+        return str(getattr(bundled, name).to_abstract_repr())
+    pulled = cached_specs()
+    if name in pulled:
+        return pulled[name].spec
+    known = [*names, *pulled]
+    near = get_close_matches(name, known, 1)
+    hint = f'did you mean "{near[0]}"? ' if near else ""
+    raise DeviceError(
+        f'no device is called "{name}"',
+        f"{hint}known: {', '.join(known)}, {{file: device.json}}, the device in full, "
+        "or one of the cloud's after `pcs-run devices pull`",
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.build import build, load_sequence
+from pcs_runner.spec.expressions import ExpressionError, from_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pcs_runner.spec.document import Path
 
 PULSE_PARTS = {"pulse": "amplitude", "pulse_arbitrary_phase": "amplitude", "add_dmm_detuning": "waveform"}
+EOM_SETPOINTS = frozenset({"enable_eom_mode", "modify_eom_setpoint"})
+NEGATIVE_AMPLITUDE = "samples of an amplitude waveform must be greater than or equal to zero"
 LIMITS = ("max_amp", "max_abs_detuning", "min_avg_amp")
 
 
@@ -54,10 +58,37 @@ def diagnose(text: str, variables: Mapping[str, Any], error: Exception) -> Diagn
     if number is None:
         return Diagnosis(path=("sequence", "measurement"), cause=_clean(error))
     if number < 0:
-        return Diagnosis(path=("sequence", "register"), cause=_clean(error))
+        return _of_the_parts(body, error)
     operation = body["operations"][number]
     path: Path = ("sequence", "operations", number)
+    if NEGATIVE_AMPLITUDE in str(error) and operation["op"] in PULSE_PARTS:
+        return Diagnosis(path=(*path, PULSE_PARTS[operation["op"]]), cause=_clean(error))
     return _exceeded(body, number, operation, variables, path, error) or Diagnosis(path=path, cause=_clean(error))
+
+
+def _of_the_parts(body: dict[str, Any], error: Exception) -> Diagnosis:
+    """Which of register, channels, SLM mask and magnetic field is refused, before any operation: they are put back one by one."""
+    bare = {key: value for key, value in body.items() if key not in {"slm_mask_targets", "magnetic_field"}}
+    bare |= {"channels": {}, "operations": [], "measurement": None}
+    if _refused(bare):
+        return Diagnosis(path=("sequence", "register"), cause=_clean(error))
+    for name, channel_id in body["channels"].items():
+        bare["channels"] = {**bare["channels"], name: channel_id}
+        if _refused(bare):
+            device = body["device"] if isinstance(body["device"], dict) else {}
+            has = ", ".join(channel["id"] for channel in device.get("channels", []))
+            limit = f"{device['name']} has {has}" if has else ""
+            return Diagnosis(path=("sequence", "channels", name), cause=_clean(error), limit=limit)
+    part = "slm_mask_targets" if "slm_mask_targets" in body else "magnetic_field" if "magnetic_field" in body else "register"
+    return Diagnosis(path=("sequence", part), cause=_clean(error))
+
+
+def _refused(body: dict[str, Any]) -> bool:
+    try:
+        load_sequence(json.dumps(body))
+    except Exception:  # noqa: BLE001 - whatever Pulser refuses with
+        return True
+    return False
 
 
 def _first_failing(text: str, count: int, variables: Mapping[str, Any]) -> int | None:
@@ -93,33 +124,46 @@ def _exceeded(
     body: dict[str, Any], number: int, operation: dict[str, Any], variables: Mapping[str, Any], path: Path, error: Exception
 ) -> Diagnosis | None:
     """The value and the limit of an amplitude or detuning that goes too far, measured on the same device without limits."""
-    part = PULSE_PARTS.get(operation["op"])
-    channel = operation.get("channel") or operation.get("dmm_name")
-    if part is None or channel is None:
+    channel = str(operation.get("channel") or operation.get("dmm_name"))
+    if operation["op"] in EOM_SETPOINTS:
+        reached, parts = _setpoint(operation, variables), ("amp_on", "detuning_on")
+    elif operation["op"] in PULSE_PARTS:
+        reached = _unlimited_samples(json.dumps(body), number, channel, variables)
+        part = PULSE_PARTS[operation["op"]]
+        parts = (part, "detuning" if operation["op"] == "pulse" else part)
+    else:
+        return None
+    if reached is None:
         return None
     limits = _limits(body, channel)
-    samples = _unlimited_samples(json.dumps(body), number, channel, variables)
-    if samples is None:
-        return None
     device = body["device"]["name"] if isinstance(body["device"], dict) else body["device"]
     owner = f"{body['channels'].get(channel, channel)} of {device}"
-    amplitude, detuning = samples
+    amplitude, detuning = reached
     if limits.get("max_amp") is not None and amplitude > limits["max_amp"] + 1e-9:
         return Diagnosis(
-            path=(*path, part),
+            path=(*path, parts[0]),
             cause="amplitude reaches {value} rad/µs",
             value=f"{amplitude:.6g}",
             limit=f"{owner} allows {limits['max_amp']:.6g}",
         )
     if limits.get("max_abs_detuning") is not None and detuning > limits["max_abs_detuning"] + 1e-9:
-        key = "detuning" if operation["op"] == "pulse" else part
         return Diagnosis(
-            path=(*path, key),
+            path=(*path, parts[1]),
             cause="detuning reaches {value} rad/µs",
             value=f"{detuning:.6g}",
             limit=f"{owner} allows {limits['max_abs_detuning']:.6g}",
         )
     return Diagnosis(path=path, cause=_clean(error))
+
+
+def _setpoint(operation: dict[str, Any], variables: Mapping[str, Any]) -> tuple[float, float] | None:
+    """|amplitude| and |detuning| of an EOM mode at a point."""
+    env = {name: tuple(value) if isinstance(value, list) else value for name, value in variables.items()}
+    try:
+        amplitude, detuning = (from_tree(operation[key]).evaluate(env) for key in ("amp_on", "detuning_on"))
+    except ExpressionError:
+        return None
+    return abs(float(amplitude)), abs(float(detuning))  # type: ignore[arg-type]
 
 
 def _limits(body: dict[str, Any], channel: str) -> dict[str, Any]:
@@ -156,6 +200,7 @@ def _unlimited(text: str, number: int) -> Any:
     for channel in device["channels"]:
         channel["max_amp"] = channel["max_abs_detuning"] = None
         channel["min_avg_amp"] = 0
+        channel["min_duration"] = 1
     for key in ("pre_calibrated_layouts", "accepts_new_layouts", "optimal_layout_filling"):
         device.pop(key, None)
     body["device"] = {**device, "reusable_channels": True}
@@ -165,4 +210,5 @@ def _unlimited(text: str, number: int) -> Any:
 def _clean(error: Exception) -> str:
     """Pulser's words on one line, without a final full stop."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"array\(([^()]*)\)", r"\1", text)
     return text.rstrip(".").replace("{", "(").replace("}", ")")

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ALIASES = {"evaluation_times": "default_evaluation_times"}
+OBSERVABLES = {
+    "bitstrings": "BitStrings",
+    "occupation": "Occupation",
+    "correlation_matrix": "CorrelationMatrix",
+    "energy": "Energy",
+    "energy_variance": "EnergyVariance",
+    "energy_second_moment": "EnergySecondMoment",
+}
+"""Observables that need no operator or state, and their classes in `pulser.backend`."""
+
+MEAN = 2
+"""`pulser.backend.observable.AggregationMethod.MEAN`: how trajectories are combined."""
 
 
 class ConfigError(Exception):
@@ -54,6 +66,8 @@ def backend_configuration(config: Mapping[str, Any]) -> str | None:
             known = ", ".join(sorted((set(body) - {"callbacks", "default_num_shots"}) | set(ALIASES)))
             raise ConfigError(f'EmulationConfig has no field "{given}"', given, f"known: {known}")
         body[key] = _field(key, given, value)
+    if "n_trajectories" not in config:
+        del body["n_trajectories"]  # printed as 1: all shots of a noisy run would share one trajectory
     text = json.dumps(body)
     try:
         with warnings.catch_warnings():
@@ -85,11 +99,26 @@ def _noise_model(value: Any, key: str) -> Any:
 
 
 def _observable(value: Any, key: str) -> dict[str, Any]:
-    """Fill what Pulser prints and nobody writes: the id, stable for equal observables, and the default fields."""
+    """An observable as Pulser prints it; its id, random there, is the same for equal observables here."""
     if not isinstance(value, dict) or "observable" not in value:
         raise ConfigError("an observable is a mapping such as {observable: occupation}", key)
     stable = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(value, sort_keys=True))
-    return {"evaluation_times": None, "tag_suffix": None, **value, "uuid": str(stable)}
+    return {**_printed(value, key), "uuid": str(stable)}
+
+
+def _printed(value: dict[str, Any], key: str) -> dict[str, Any]:
+    from pulser import backend
+
+    name = value["observable"]
+    arguments = {argument: given for argument, given in value.items() if argument not in {"observable", "uuid"}}
+    if name not in OBSERVABLES:  # an operator or a state goes with it: as Pulser prints them
+        return {"evaluation_times": None, "tag_suffix": None, "default_aggregation_method": MEAN, **value}
+    try:
+        made = getattr(backend, OBSERVABLES[name])(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Pulser refuses the observable {name}: {error}", key) from error
+    printed: dict[str, Any] = json.loads(backend.EmulationConfig(observables=[made]).to_abstract_repr())["observables"][0]
+    return printed
 
 
 def _list(value: Any, key: str) -> list[Any]:

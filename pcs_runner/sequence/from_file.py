@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.build import SwitchDeviceError, load_sequence
 from pcs_runner.sequence.template import FieldError, SequenceVariable
-from pcs_runner.spec.expressions import read
+from pcs_runner.spec.expressions import ExpressionError, from_tree, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pcs_runner.sequence.devices import ResolvedDevice
     from pcs_runner.spec.document import Path
-    from pcs_runner.spec.expressions import Value
+    from pcs_runner.spec.expressions import Expression, Value
 
 PATH: Path = ("sequence", "file")
 VERSIONS = frozenset({"pulser_version", "metadata", "$schema"})
@@ -49,6 +49,7 @@ class FileTemplate:
             )
             for name, declared in self.body["variables"].items()
         )
+        self._expressions = tuple(_expressions(self.body["operations"]))
 
     def key(self, env: Mapping[str, Value]) -> tuple[str, ...]:  # noqa: ARG002 - the interface of Template
         """Always the same: there is one sequence."""
@@ -62,8 +63,17 @@ class FileTemplate:
         """
         return {variable.name: variable.value(env) for variable in self.variables}
 
-    def check_integers(self, env: Mapping[str, Value]) -> None:
-        """Nothing to check: the file's own expressions are Pulser's business."""
+    def check_values(self, env: Mapping[str, Value]) -> None:
+        """Refuse an expression of the file without a finite value: Pulser computes with NaN and infinity in silence.
+
+        Raises:
+            FieldError: At the first one.
+        """
+        for expression in self._expressions:
+            try:
+                expression.evaluate(env)
+            except ExpressionError as error:
+                raise FieldError(PATH, f'{error.message} in "{expression.text}"', error.hint) from error
 
     def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:  # noqa: ARG002
         """None: durations of file sequences are rounded by Pulser, which warns."""
@@ -91,7 +101,7 @@ def parse_sequence(text: str) -> dict[str, Any]:
         FieldError: Not JSON, or not a sequence.
     """
     try:
-        body: dict[str, Any] = json.loads(text)
+        body: dict[str, Any] = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise FieldError(PATH, f"the file is not JSON: {error}", "write it with sequence.to_abstract_repr()") from error
     parts = {"operations": list, "register": list, "variables": dict, "channels": dict}
@@ -101,10 +111,26 @@ def parse_sequence(text: str) -> dict[str, Any]:
     return body
 
 
+def _refuse_constant(text: str) -> object:
+    raise ValueError(f"{text} is not a number")
+
+
 def device_name(body: Mapping[str, Any]) -> str:
     """The name of the device inside a sequence in abstract representation."""
     device = body["device"]
     return device if isinstance(device, str) else str(device.get("name", "device"))
+
+
+def _expressions(node: Any) -> Iterator[Expression]:
+    """The topmost expression trees below a node of a sequence; one that we cannot read is left to Pulser."""
+    if isinstance(node, dict) and "expression" in node:
+        try:
+            yield from_tree(node)
+        except ExpressionError:
+            return
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _expressions(value)
 
 
 def _size(declared: Mapping[str, Any], value: Value | None) -> int | None:

@@ -54,13 +54,13 @@ class Slot:
         path: Where in the spec.
         expression: What stands there.
         role: What Pulser takes there.
-        pasted: Written as Pulser's own tree, to be given back as it is.
+        tree: Pulser's own tree where it was pasted, to be given back as it is; else None.
     """
 
     path: Path
     expression: Expression
     role: Role
-    pasted: bool = False
+    tree: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +178,13 @@ class _Lowering:
 
     def _slot(self, value: Any, path: Path, role: Role) -> Slot:
         """A slot for a number, a text, a list or a tree; a text that does not parse is a fault and reads as 0."""
-        pasted = isinstance(value, Model)
+        tree = value.model_dump(exclude_none=True) if isinstance(value, Model) else None
         try:
-            expression = from_tree(value.model_dump(exclude_none=True)) if isinstance(value, Model) else self._read(value, path)
+            expression = self._read(value, path) if tree is None else from_tree(tree)
         except ExpressionError as error:
             self._fault(path, error.message, error.hint, error.offset)
             expression = read(0)
-        return Slot(path=path, expression=expression, role=role, pasted=pasted)
+        return Slot(path=path, expression=expression, role=role, tree=tree)
 
     def _read(self, value: Any, path: Path) -> Expression:
         """Read a number, a text or a list; the items of a list are parsed one by one, so that a fault has its place."""

@@ -61,7 +61,8 @@ class SequenceVariable:
         type: Pulser's type.
         size: Number of values of an array, None for a scalar.
         expression: Gives the value at a point.
-        path: Where it is first used, for messages.
+        path: Where it is first used, or first makes the variable an integer, for messages.
+        hint: What to do where a value is not the integer it has to be.
     """
 
     name: str
@@ -69,6 +70,7 @@ class SequenceVariable:
     size: int | None
     expression: Expression
     path: Path
+    hint: str = ""
 
     def value(self, env: Mapping[str, Value]) -> Any:
         """The value at a point, as it travels: a number, or a list for an array; ints where the type is int.
@@ -80,9 +82,9 @@ class SequenceVariable:
         if (len(value) if isinstance(value, tuple) else None) != self.size and not (
             isinstance(value, int | float) and self.size == 1
         ):
-            raise FieldError(self.path, f"{self.name} has {_size(value)} here and {_size_text(self.size)} at the first point")
+            raise FieldError(self.path, f"{self.name} is {_size(value)} here, the sequence takes {_size_text(self.size)}")
         items = value if isinstance(value, tuple) else (value,)
-        made = [as_integer(item, self.path, self.name) if self.type == "int" else float(item) for item in items]
+        made = [as_integer(item, self.path, self.name, self.hint) if self.type == "int" else float(item) for item in items]
         return made if self.size is not None else made[0]
 
 
@@ -124,7 +126,7 @@ class Template:
         )
         self._keyed = [s for s in slots if s.role.startswith("fixed") and s.expression.names & varying]
         self._group_keyed = sorted({name for s in slots for name in s.expression.names} & group_names)
-        self._unsure = [s for s in self._parametrised if s.role == "integer" and not _bare(s.expression.root)]
+        self._computed = [s for s in self._parametrised if s.path not in self._generated and not _bare(s.expression.root)]
         self._clocked = [c for c in lowered.clocked if any(s.expression.names & self._travelling for s in c.slots)]
         self._clocked_once = [c for c in lowered.clocked if c not in self._clocked]
 
@@ -136,6 +138,7 @@ class Template:
         integers, users = self._integer_names(sizes, env), {}
         generated: list[SequenceVariable] = []
         for slot in self._parametrised:
+            _check_kind(slot, evaluate(slot.expression, env, slot.path))
             try:
                 to_tree(slot.expression.root, fold=env, variables=sizes)
                 users.update({name: slot.path for name in sorted(slot.expression.names & set(sizes)) if name not in users})
@@ -151,7 +154,8 @@ class Template:
                 type=self._declared[name][0] if name in self._declared else "int" if name in integers else "float",
                 size=sizes[name],
                 expression=read(name),
-                path=path,
+                path=integers[name].path if name in integers else path,
+                hint=_integer_hint(name, integers.get(name)),
             )
             for name, path in users.items()
             if name in sizes
@@ -163,12 +167,14 @@ class Template:
         value = env[name]
         return declared if declared is not None else len(value) if isinstance(value, tuple) else None
 
-    def _integer_names(self, sizes: Mapping[str, int | None], env: Mapping[str, Value]) -> set[str]:
-        """Names that a duration, time or target uses as they are, or only adds and multiplies."""
-        found: set[str] = set()
+    def _integer_names(self, sizes: Mapping[str, int | None], env: Mapping[str, Value]) -> dict[str, Slot]:
+        """Names that a duration, time or target uses as they are, or only adds and multiplies; and the slot that says so."""
+        found: dict[str, Slot] = {}
         for slot in self._parametrised:
             if slot.role == "integer" and _whole(slot.expression.root, set(sizes), env):
-                found |= slot.expression.names & set(sizes)
+                for name in slot.expression.names & set(sizes):
+                    if name not in found or (_bare(slot.expression.root) and not _bare(found[name].expression.root)):
+                        found[name] = slot
         return found
 
     def _generate(self, slot: Slot, number: int, env: Mapping[str, Value]) -> SequenceVariable:
@@ -201,14 +207,16 @@ class Template:
         """
         return {variable.name: variable.value(env) for variable in self.variables}
 
-    def check_integers(self, env: Mapping[str, Value]) -> None:
-        """Refuse a duration, time or target that is not an integer at this point.
+    def check_values(self, env: Mapping[str, Value]) -> None:
+        """Refuse what Pulser would compute in silence at this point: NaN, infinity, a fraction of a ns, of an atom's number.
 
         Raises:
             FieldError: At the first one.
         """
-        for slot in self._unsure:
-            as_integer(_number(evaluate(slot.expression, env, slot.path), slot.path), slot.path)
+        for slot in self._computed:
+            value = evaluate(slot.expression, env, slot.path)
+            if slot.role == "integer":
+                as_integer(_number(value, slot), slot.path)
 
     def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:
         """Durations that the channel's clock does not divide, each with its two neighbours.
@@ -255,12 +263,14 @@ class Template:
             size = self._sizes[generated]
             reference = {"variable": generated}
             return reference if size is not None else {"expression": "index", "lhs": reference, "rhs": 0}
+        if slot.tree is not None and slot.expression.names <= set(self._sizes):
+            return slot.tree
         try:
             tree = to_tree(slot.expression.root, fold=fold, variables=self._sizes)
         except ExpressionError as error:
             raise FieldError(slot.path, error.message, error.hint, error.offset) from error
         integers = {name for name, kind in self._types.items() if kind == "int"}
-        if slot.role != "integer" or slot.pasted or _whole(slot.expression.root, integers, env):
+        if slot.role != "integer" or _whole(slot.expression.root, integers, env):
             return tree
         return {"expression": "floor", "lhs": {"expression": "add", "lhs": tree, "rhs": 0.5}}
 
@@ -294,14 +304,10 @@ class _Filling:
         if slot.role in {"number", "integer", "list"} and self.template.is_parametrised(slot):
             return self.template.tree(slot, self.env, self.fold)
         value = evaluate(slot.expression, self.env, slot.path)
-        if slot.role == "list":
-            if not isinstance(value, tuple):
-                raise FieldError(
-                    slot.path, f"a list of numbers is expected here, this is {float_text(value)}", "write [a, b, ...]"
-                )
+        _check_kind(slot, value)
+        if isinstance(value, tuple):
             return list(value)
-        number = _number(value, slot.path)
-        return as_integer(number, slot.path) if slot.role.endswith("integer") else number
+        return as_integer(value, slot.path) if slot.role.endswith("integer") else value
 
     def _even_times(self, values: Slot) -> list[float]:
         value = evaluate(values.expression, self.env, values.path)
@@ -337,7 +343,7 @@ def evaluate(expression: Expression, env: Mapping[str, Value], path: Path) -> Va
         raise FieldError(path, error.message, error.hint, error.offset) from error
 
 
-def as_integer(value: float, path: Path, name: str = "") -> int:
+def as_integer(value: float, path: Path, name: str = "", hint: str = "") -> int:
     """The integer that a value is, within 1e-9.
 
     Raises:
@@ -346,16 +352,33 @@ def as_integer(value: float, path: Path, name: str = "") -> int:
     nearest = round(value)
     if abs(value - nearest) > INTEGER_TOLERANCE:
         what = f"{name} is {float_text(value)}" if name else f"this is {float_text(value)}"
-        raise FieldError(path, f"{what}, and Pulser takes an integer here", f"write floor({name or 'x'} + 0.5)")
+        raise FieldError(path, f"{what}, and Pulser takes an integer here", hint or f"write floor({name or 'x'} + 0.5)")
     return nearest
 
 
+def _integer_hint(name: str, slot: Slot | None) -> str:
+    """What to do about a value that is no integer: where a product of it is one, such as 1000*t_us, it need not be."""
+    if slot is None or _bare(slot.expression.root):
+        return ""
+    return f"declare `variables: {{{name}: float}}` in the sequence, or write floor({name} + 0.5)"
+
+
+def _check_kind(slot: Slot, value: Value) -> None:
+    """Refuse a list where one number stands, and a number where a list does."""
+    if slot.role != "list":
+        _number(value, slot)
+    elif not isinstance(value, tuple):
+        raise FieldError(slot.path, f"a list of numbers is expected here, this is {float_text(value)}", "write [a, b, ...]")
+
+
 def _off_clock(clocked: Clocked, env: Mapping[str, Value], period: int) -> FieldError | None:
-    total = sum(_number(evaluate(slot.expression, env, slot.path), slot.path) for slot in clocked.slots)
+    total = sum(_number(evaluate(slot.expression, env, slot.path), slot) for slot in clocked.slots)
     if abs(total % period) <= INTEGER_TOLERANCE or abs(total % period - period) <= INTEGER_TOLERANCE or total <= 0:
         return None
     below, first = int(total // period) * period, clocked.slots[0]
-    name = first.expression.text if first.expression.names else "x"
+    name = first.expression.text if first.expression.names and len(clocked.slots) == 1 else "x"
+    if isinstance(first.expression.root, BinaryNode) and name != "x":
+        name = f"({name})"
     return FieldError(
         first.path,
         f"{float_text(total)} ns is off the {period} ns clock of channel {clocked.channel}: {below} or {below + period} fit",
@@ -363,9 +386,10 @@ def _off_clock(clocked: Clocked, env: Mapping[str, Value], period: int) -> Field
     )
 
 
-def _number(value: Value, path: Path) -> int | float:
+def _number(value: Value, slot: Slot) -> int | float:
     if isinstance(value, tuple):
-        raise FieldError(path, f"one number is expected here, this is a list of {len(value)}", "take an element: name[0]")
+        name = slot.expression.text if isinstance(slot.expression.root, NameNode) else "name"
+        raise FieldError(slot.path, f"one number is expected here, this is a list of {len(value)}", f"take an element: {name}[0]")
     return value
 
 
