@@ -6,7 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pcs_runner.pcs.answers import UnavailableError
+    from pcs_runner.pcs.auth import AuthError
     from pcs_runner.pcs.batch import Batch
+    from pcs_runner.pcs.client import Client
     from pcs_runner.pcs.errors import (
         AnswerError,
         JobRetryError,
@@ -21,18 +24,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerError",
+    "AuthError",
     "Batch",
+    "Client",
     "Job",
     "JobRetryError",
     "NoClientError",
     "NotFoundError",
     "PcsError",
     "RefusedError",
+    "UnavailableError",
     "UncertainError",
     "UnreachableError",
 ]
 
-_MODULES = {"Batch": "pcs_runner.pcs.batch", "Job": "pcs_runner.pcs.job"}
+_MODULES = {
+    "AuthError": "pcs_runner.pcs.auth",
+    "Batch": "pcs_runner.pcs.batch",
+    "Client": "pcs_runner.pcs.client",
+    "Job": "pcs_runner.pcs.job",
+    "UnavailableError": "pcs_runner.pcs.answers",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -115,7 +115,10 @@ class Client(Protocol):
     Every method may raise `pcs_runner.errors.ServiceError`; a refusal (4xx) is `pcs_runner.pcs.errors.RefusedError`.
     """
 
-    is_twin: bool
+    @property
+    def is_twin(self) -> bool:
+        """Whether the service says that it is a twin, which reads `configuration: {seed, first_index}`."""
+
     polling: Polling
 
     def create_batch(self, request: BatchRequest) -> Batch:
