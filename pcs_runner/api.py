@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pcs_runner.plan import Plan
+    from pcs_runner.run.estimate import Estimate
     from pcs_runner.run.events import Event
     from pcs_runner.run.execute import Run
+    from pcs_runner.run.opening import ClientFactory
+    from pcs_runner.run.verify import Verification
     from pcs_runner.spec.document import Document
     from pcs_runner.spec.models import Spec
 
@@ -77,10 +80,44 @@ def plan(
     from pcs_runner.plan import make_plan
 
     loaded = spec if isinstance(spec, LoadedSpec) else load(spec)
+    stale = _refresh_devices(loaded, target)
     made = make_plan(loaded.document, target=target)
+    made.notes += (stale,) if stale else ()
     if check:
+        from pcs_runner.run.engine import check_engine
+
         made.check(on_progress)
+        check_engine(made)
     return made
+
+
+def _refresh_devices(loaded: LoadedSpec, target: str | None) -> str:
+    """Get the device specs of today for a cloud target; why they could not be had, or an empty text."""
+    options = loaded.spec.targets.get(target or "local")
+    if options is None or options.backend != "pcs":
+        return ""
+    from pcs_runner.run.cloud_devices import refresh
+
+    return refresh(options.region or "fr")
+
+
+def estimate(plan: Plan) -> Estimate | None:
+    """Cost and wait of a plan on a cloud target, as far as the service tells; None for the local twin, which is free.
+
+    Raises:
+        UsageError: No credentials.
+        SpecError: It costs more than the spec's budget allows.
+    """
+    if plan.target.backend == "local":
+        return None
+    from pcs_runner.run.connect import cloud_client
+    from pcs_runner.run.estimate import check_budget
+    from pcs_runner.run.estimate import estimate as ask
+
+    with cloud_client(plan.target) as client:
+        found = ask(plan, client)
+    check_budget(plan, found)
+    return found
 
 
 def validate(path: str | pathlib.Path, target: str | None = None) -> list[Problem]:
@@ -103,20 +140,32 @@ def validate(path: str | pathlib.Path, target: str | None = None) -> list[Proble
     found: dict[Problem, None] = {}
     for name in [target] if target is not None else _distinct_targets(loaded.spec):
         try:
-            found.update(dict.fromkeys(plan(loaded, name).warnings))
+            found.update(dict.fromkeys(_checked(loaded, name, installed=target is not None).warnings))
         except SpecError as error:
             found.update(dict.fromkeys(error.problems))
     return sorted(found, key=lambda p: (p.line, p.column, p.path, p.message))
 
 
+def _checked(loaded: LoadedSpec, target: str, *, installed: bool) -> Plan:
+    """A plan that was checked; its engine may be one of another machine."""
+    from pcs_runner.run.engine import check_engine
+
+    made = plan(loaded, target, check=False)
+    made.check()
+    check_engine(made, installed=installed)
+    return made
+
+
 def _distinct_targets(spec: Spec) -> list[str]:
     """`local`, and the targets whose jobs may be refused for reasons of their own."""
+    from pcs_runner.sequence.device_cache import cached_specs
     from pcs_runner.sequence.devices import bundled_names
 
+    known = {*bundled_names(), *cached_specs()}
     names = ["local"]
     for name, options in spec.targets.items():
-        differs = options.device is not None or options.runs is not None or options.batch or options.config
-        unknown = isinstance(options.device, str) and options.device not in bundled_names()
+        differs = options.device is not None or options.runs is not None or options.batch or options.config or options.engine
+        unknown = isinstance(options.device, str) and options.device not in known
         if name != "local" and differs and not unknown:
             names.append(name)
     return names
@@ -127,17 +176,22 @@ def run(
     *,
     output: str | pathlib.Path | None = None,
     new: bool = False,
+    detach: bool = False,
     on_event: Callable[[Event], None] | None = None,
     workers: int | None = None,
+    dask: str | None = None,
 ) -> Run:
     """Carry a plan out: submit, follow, collect. Continues by itself when this plan has an unfinished run.
 
     Args:
         plan: What to run.
         output: The run folder; default `<results.directory>/<name>/<time>-<digest>`.
-        new: Run again although this plan has a run.
+        new: Run again although this plan has a run, here or on the service.
+        detach: Return when every job was sent; `resume` collects the results. Not for local targets.
         on_event: Told what happens.
         workers: Worker processes of the local twin; default the target's, else the machine's cores.
+        dask: Run the groups of jobs on a Dask cluster instead: `local` (one of `workers` processes is started), the address of a
+            scheduler, or its scheduler file.
 
     Raises:
         UsageError: The folder holds something else.
@@ -147,14 +201,42 @@ def run(
     """
     from pcs_runner.run.execute import start
 
-    return start(plan, output=None if output is None else pathlib.Path(output), new=new, on_event=on_event, workers=workers)
+    if plan.spec.budget.max_credits is not None:
+        estimate(plan)
+    folder = None if output is None else pathlib.Path(output)
+    client_factory = _client_factory(dask, on_event)
+    return start(plan, output=folder, new=new, detach=detach, on_event=on_event, workers=workers, client_factory=client_factory)
 
 
-def resume(folder: str | pathlib.Path, *, on_event: Callable[[Event], None] | None = None, workers: int | None = None) -> Run:
-    """Continue a run where it stopped; finished jobs are not run again. Raises as `run`."""
+def _client_factory(dask: str | None, on_event: Callable[[Event], None] | None) -> ClientFactory:
+    """What makes the client of a run; a cluster that cannot be used is refused before there is a folder.
+
+    Raises:
+        UsageError: Dask is not installed.
+    """
+    from functools import partial
+
+    from pcs_runner.run.connect import connect
+
+    if dask is not None:
+        from pcs_runner.emulator.dask_pool import check_installed
+
+        check_installed()
+    return partial(connect, dask=dask, on_event=on_event)
+
+
+def resume(
+    folder: str | pathlib.Path,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+) -> Run:
+    """Continue a run where it stopped; finished jobs are not run again. Arguments and errors as of `run`."""
     from pcs_runner.run import execute
 
-    return execute.resume(pathlib.Path(folder), on_event=on_event, workers=workers)
+    client_factory = _client_factory(dask, on_event)
+    return execute.resume(pathlib.Path(folder), on_event=on_event, workers=workers, client_factory=client_factory)
 
 
 def open_run(folder: str | pathlib.Path) -> Run:
@@ -175,8 +257,26 @@ def cancel(folder: str | pathlib.Path, *, on_event: Callable[[Event], None] | No
     return execute.cancel(pathlib.Path(folder), on_event=on_event)
 
 
-def retry(folder: str | pathlib.Path, *, on_event: Callable[[Event], None] | None = None, workers: int | None = None) -> Run:
-    """Send the failed jobs of a finished run again; their records are replaced in place. Raises as `run`."""
+def retry(
+    folder: str | pathlib.Path,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+) -> Run:
+    """Send the failed jobs of a finished run again; their records are replaced in place. Arguments and errors as of `run`."""
     from pcs_runner.run import execute
 
-    return execute.retry(pathlib.Path(folder), on_event=on_event, workers=workers)
+    client_factory = _client_factory(dask, on_event)
+    return execute.retry(pathlib.Path(folder), on_event=on_event, workers=workers, client_factory=client_factory)
+
+
+def verify(folder: str | pathlib.Path) -> Verification:
+    """Compare journal, files and, where it can be asked, the service; nothing is changed.
+
+    Raises:
+        UsageError: The folder holds no run.
+    """
+    from pcs_runner.run.verify import verify as verify_run
+
+    return verify_run(pathlib.Path(folder))

@@ -159,6 +159,7 @@ def test_the_summary_is_json_and_says_everything_that_the_plan_command_shows(tmp
         "cost": {"credits": 0, "text": "free"},
         "digest": plan.digest,
         "warnings": [],
+        "notes": [],
     }
 
 

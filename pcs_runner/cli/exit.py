@@ -6,9 +6,7 @@ import contextlib
 import errno
 import os
 import re
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +14,12 @@ import click
 
 from pcs_runner.cli.group import cli
 from pcs_runner.cli.session import Session, command_line
+from pcs_runner.cli.signals import stoppable
 from pcs_runner.cli.text import plural, printable
 from pcs_runner.errors import PcsRunnerError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 DONE, JOBS_FAILED, REFUSED, RESUMABLE, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -45,9 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_PCS_RUN_COMPLETE" in os.environ:
         cli.main(words, prog_name="pcs-run")
     try:
-        with _terminable():
-            return _invoke(words, session)
-    except BaseException as error:  # noqa: BLE001  every end of a command passes here
+        with stoppable():
+            try:
+                return _invoke(words, session)
+            except BaseException as error:  # noqa: BLE001  every end of a command passes here
+                return _report(error, session)
+    except KeyboardInterrupt as error:
         return _report(error, session)
 
 
@@ -166,19 +168,6 @@ def _next(session: Session, code: int) -> str:
     if code in (RESUMABLE, INTERRUPTED):
         return command_line(*session.arguments)
     return session.next_command
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM (a scheduler's, a shutdown's) ends the block like Ctrl-C."""
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _survive_any_locale() -> None:

@@ -13,7 +13,22 @@ from pcs_runner import __version__
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS = ("run", "validate", "plan", "status", "resume", "cancel", "retry", "schema", "init")
+COMMANDS = (
+    "run",
+    "validate",
+    "plan",
+    "status",
+    "resume",
+    "cancel",
+    "retry",
+    "verify",
+    "devices",
+    "login",
+    "logout",
+    "serve",
+    "schema",
+    "init",
+)
 """Every command, in the order of the help; each is `command` in the module of its name."""
 
 DEFAULT = "run"
@@ -39,7 +54,7 @@ class CommandGroup(click.Group):
         if args and args[0] not in own and args[0] not in COMMANDS:
             if not ctx.resilient_parsing:
                 _refuse_misspelt_command(ctx, args)
-            args = [DEFAULT, *args]
+            args = _command_first(args)
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -47,6 +62,15 @@ class CommandGroup(click.Group):
         from click.shell_completion import CompletionItem
 
         return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+def _command_first(args: list[str]) -> list[str]:
+    """`-q run SPEC` as `run -q SPEC`; without a command `run` is meant."""
+    word = next((word for word in args if not word.startswith("-")), "")
+    if word not in COMMANDS:
+        return [DEFAULT, *args]
+    place = args.index(word)
+    return [word, *args[:place], *args[place + 1 :]]
 
 
 def _refuse_misspelt_command(ctx: click.Context, args: list[str]) -> None:

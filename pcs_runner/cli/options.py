@@ -54,6 +54,12 @@ target = click.option("-t", "--target", metavar="NAME", help="Target of the spec
 
 workers = click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Worker processes of the local engine.")
 
+dask = click.option(
+    "--dask", metavar="ADDRESS", help="Run local jobs on a Dask cluster: a scheduler's address or file, or `local`."
+)
+
+detach = click.option("--detach", is_flag=True, help="Submit every job and leave; `pcs-run resume` collects the results.")
+
 yes = click.option("--yes", is_flag=True, help="Spend QPU time without asking.")
 
 events = json_output("Events as JSON Lines on stdout.")

@@ -29,6 +29,15 @@ def conclude(session: Session, run: Run) -> int:
     return run.exit_code
 
 
+def leave(session: Session, run: Run) -> int:
+    """Say how to come back to a run that goes on without us; exit code 0."""
+    if not session.json:
+        session.out(printable(str(run.folder)))
+    session.say(f"collect the results with: {command_line('resume', run.folder)}")
+    session.say(f"or cancel what has not begun: {command_line('cancel', run.folder)}")
+    return 0
+
+
 def tell(session: Session, run: Run) -> None:
     """State, counts and where the results are."""
     session.say(f"{printable(run.state)}: {_counts(run)}")

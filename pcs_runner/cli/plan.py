@@ -10,7 +10,7 @@ import click
 from pcs_runner.cli import options
 from pcs_runner.cli.problems import as_text
 from pcs_runner.cli.session import Session, command_line
-from pcs_runner.cli.text import cells, plural, printable
+from pcs_runner.cli.text import cells, plural, printable, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,19 +32,22 @@ def command(session: Session, spec: Path, target: str | None) -> int:
     """Print what running SPEC would do: points, jobs, sequences, device and its limits, cost, digest. Send nothing."""
     from pcs_runner import api
     from pcs_runner.cli.progress import Follower
+    from pcs_runner.run.engine import engines_of
 
     session.next_command = command_line("validate", spec)
     with Follower(session) as follower:
         plan = api.plan(spec, target, on_progress=follower.checked)
+        found = api.estimate(plan)
+    summary = {**plan.summary(), **(found.summary() if found else {}), "engines": engines_of(plan)}
     if session.json:
-        session.out_json(plan.summary())
+        session.out_json(summary)
     else:
-        session.out(*plan_lines(plan.summary(), plan.warnings))
+        session.out(*plan_lines(summary, plan.warnings))
     return 0
 
 
 def plan_lines(summary: Mapping[str, Any], warnings: Sequence[Problem] = ()) -> Iterator[str]:
-    """`Plan.summary()` and the plan's warnings as text, safe to print."""
+    """`Plan.summary()`, with `engines` beside it, and the plan's warnings as text, safe to print."""
     yield _row("plan", f"{summary['name']} on target {summary['target']} ({_where(summary)})")
     yield _row("points", f"{summary['points']}, {summary['dropped']} dropped by where")
     yield _row("jobs", summary["jobs"])
@@ -54,9 +57,11 @@ def plan_lines(summary: Mapping[str, Any], warnings: Sequence[Problem] = ()) -> 
     yield _row("duration", f"{_range(durations)} ns" if durations else None)
     yield _row("sequences", f"{summary['sequence_count']}, {summary['travel']}")
     yield from _sequences(summary)
+    yield from _block("engine", _engines(summary))
     yield from _block("names", summary["names"])
     yield from _limits(summary)
     yield _row("cost", summary["cost"]["text"])
+    yield from _wait(summary)
     yield _row("digest", summary["digest"])
     for warning in warnings:
         yield from as_text(warning)
@@ -67,6 +72,17 @@ def _where(summary: Mapping[str, Any]) -> str:
     if summary["engine"]:
         return f"{summary['backend']}, engine {summary['engine']}"
     return f"{summary['backend']}, device type {summary['device_type']}"
+
+
+def _engines(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Engine -> why, and for how many jobs when there are several."""
+    engines: Sequence[Mapping[str, Any]] = summary.get("engines", ())
+    told: dict[str, list[str]] = {}
+    for one in engines:
+        told.setdefault(one["engine"], []).append(
+            str(one["reason"]) if len(engines) == 1 else f"{plural(one['jobs'], 'job')}: {one['reason']}"
+        )
+    return {printable(engine): printable("; ".join(reasons)) for engine, reasons in told.items()}
 
 
 def _sequences(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -89,6 +105,18 @@ def _limits(summary: Mapping[str, Any]) -> Iterator[str]:
     channels = {name: _listing(limit) for name, limit in limits.items() if isinstance(limit, dict)}
     yield _row("device", ": ".join(part for part in (str(summary["device"]), _listing(own)) if part))
     yield from _block("channels", channels)
+
+
+def _wait(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Queue and time of a cloud target, and why something is not known."""
+    queue: Mapping[str, Any] | None = summary.get("queue")
+    if queue is not None:
+        jobs = "" if queue["jobs"] is None else f", {plural(queue['jobs'], 'job')}"
+        ahead = "unknown" if queue["batches"] is None else f"{plural(queue['batches'], 'batch', 'batches')}{jobs} ahead"
+        yield _row("queue", ahead)
+        yield _row("time", "unknown" if summary["time_s"] is None else f"{seconds(summary['time_s'])} on the device")
+    for reason in (*summary.get("unknown", ()), *summary.get("notes", ())):
+        yield _row("unknown", printable(reason))
 
 
 def _listing(limits: Mapping[str, Any]) -> str:

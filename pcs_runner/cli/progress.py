@@ -163,6 +163,8 @@ class Follower:
             self._show_status(event)
         elif text := _sentence(event):
             self._display.line(printable(text))
+            if event.kind == "resumed":
+                self._display.line(f"run folder {printable(event.message)}")
 
     def _show_status(self, event: Event) -> None:
         ended = sum(count for status, count in event.counts.items() if status in _TERMINAL)
@@ -177,7 +179,10 @@ _NOT_SENT = frozenset({"created", "already_finished"})
 
 _SENTENCES = {
     "created": "run folder {event.message}",
+    "run_adopted": "the service has a run of this plan already, and it is taken over ({event.message}); --new runs it again",
     "resumed": "resuming: {event.number} of {event.total} jobs are there",
+    "rebuilt": "{event.message}",
+    "detached": "{event.message}",
     "already_finished": "this plan has been run already; --new runs it again",
     "batch_created": "batch {event.batch_id} created",
     "batch_adopted": "batch {event.batch_id} found again after an unanswered request",

@@ -13,10 +13,11 @@ from pcs_runner.cli.session import Session
 @click.command("resume", short_help="Go on where a run stopped.")
 @options.run_argument
 @options.workers
+@options.dask
 @options.events
 @options.verbosity
 @click.pass_obj
-def command(session: Session, folder: Path, workers: int | None) -> int:
+def command(session: Session, folder: Path, workers: int | None, dask: str | None) -> int:
     """Go on with the run in folder RUN: finished jobs are not run again.
 
     For a run that has finished it says so.
@@ -29,5 +30,5 @@ def command(session: Session, folder: Path, workers: int | None) -> int:
     from pcs_runner import api
 
     with Follower(session) as follower:
-        run = api.resume(session.folder, on_event=follower, workers=workers)
+        run = api.resume(session.folder, on_event=follower, workers=workers, dask=dask)
     return conclude(session, run)

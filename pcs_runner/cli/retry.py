@@ -14,10 +14,11 @@ from pcs_runner.cli.session import Session
 @options.run_argument
 @options.yes
 @options.workers
+@options.dask
 @options.events
 @options.verbosity
 @click.pass_obj
-def command(session: Session, folder: Path, yes: bool, workers: int | None) -> int:
+def command(session: Session, folder: Path, yes: bool, workers: int | None, dask: str | None) -> int:
     """Send the failed jobs of the run in folder RUN again; their lines in the results are replaced."""
     from pcs_runner.cli.folders import existing_run
     from pcs_runner.cli.outcome import conclude
@@ -28,7 +29,7 @@ def command(session: Session, folder: Path, yes: bool, workers: int | None) -> i
     from pcs_runner import api
 
     with Follower(session) as follower:
-        run = api.retry(session.folder, on_event=follower, workers=workers)
+        run = api.retry(session.folder, on_event=follower, workers=workers, dask=dask)
     return conclude(session, run)
 
 

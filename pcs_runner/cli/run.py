@@ -14,6 +14,7 @@ from pcs_runner.cli.text import plural
 if TYPE_CHECKING:
     from pcs_runner.cli.progress import Follower
     from pcs_runner.plan.plan import Plan
+    from pcs_runner.run.estimate import Estimate
 
 
 @click.command("run", short_help="Validate, plan, submit, follow, collect (the default command).")
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="The run folder; default runs/NAME/TIME-DIGEST."
 )
 @click.option("--new", is_flag=True, help="Run a finished or unfinished plan again, in a new folder.")
+@options.detach
 @options.yes
 @options.workers
+@options.dask
 @options.events
 @options.verbosity
 @click.pass_obj
@@ -34,8 +37,10 @@ def command(
     target: str | None,
     output: Path | None,
     new: bool,
+    detach: bool,
     yes: bool,
     workers: int | None,
+    dask: str | None,
 ) -> int:
     """Validate SPEC, plan it, submit its jobs, follow them and collect the results.
 
@@ -43,17 +48,18 @@ def command(
     on stdout.
     """
     from pcs_runner import api
-    from pcs_runner.cli.outcome import conclude
+    from pcs_runner.cli.outcome import conclude, leave
     from pcs_runner.cli.progress import Follower
 
     session.next_command = command_line("validate", spec)
     with Follower(session) as follower:
         plan = api.plan(spec, target, on_progress=follower.checked)
         _announce(follower, plan)
-    _ask(session, plan, yes=yes)
+        cost = api.estimate(plan) if plan.target.spends else None
+    _ask(session, plan, yes=yes, cost=cost)
     with Follower(session) as follower:
-        run = api.run(plan, output=output, new=new, on_event=follower, workers=workers)
-    return conclude(session, run)
+        run = api.run(plan, output=output, new=new, detach=detach, on_event=follower, workers=workers, dask=dask)
+    return conclude(session, run) if run.ended else leave(session, run)
 
 
 def _announce(follower: Follower, plan: Plan) -> None:
@@ -72,10 +78,13 @@ def _announce(follower: Follower, plan: Plan) -> None:
     follower.line(f"validated {plan.name} on {plan.target.name}: {', '.join(parts)}")
 
 
-def _ask(session: Session, plan: Plan, *, yes: bool) -> None:
+def _ask(session: Session, plan: Plan, *, yes: bool, cost: Estimate | None) -> None:
     """Real devices cost money: ask before anything is sent."""
     from pcs_runner.cli.confirm import confirm_qpu
 
     if plan.target.spends:
         jobs = "its jobs" if plan.total_jobs is None else plural(plan.total_jobs, "job")
-        confirm_qpu(session, what=f"{jobs} ({plural(plan.total_runs, 'run')})", device_type=plan.target.device_type, yes=yes)
+        price = cost.summary()["cost"]["text"] if cost else "unknown"
+        confirm_qpu(
+            session, what=f"{jobs} ({plural(plan.total_runs, 'run')}, cost {price})", device_type=plan.target.device_type, yes=yes
+        )

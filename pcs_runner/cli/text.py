@@ -64,9 +64,9 @@ def github_property(text: str) -> str:
     return github_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 job`, `2 jobs`, `1000000 jobs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 job`, `2 jobs`, `1000000 jobs`; the plural in full where it is not an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {many or f'{noun}s'}"
 
 
 def seconds(duration_s: float) -> str:

@@ -168,6 +168,7 @@ class _Checker:
         try:
             built, warnings = build(sequence, job.variables)
             self._check_for_device(built)
+            self.plan.hand_on(job, built)
         except Exception as error:  # noqa: BLE001
             self._refused(job, error)
             return 0

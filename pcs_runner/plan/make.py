@@ -206,7 +206,8 @@ class _Making:
 
     def _configuration(self) -> str | None:
         try:
-            return backend_configuration(self.target.config)
+            chosen = self.target.backend == "local" and self.target.engine != "auto"
+            return backend_configuration(self.target.config, own_options=chosen)
         except ConfigError as error:
             overlaid = self.target.name in self.spec.targets and error.key in self.spec.targets[self.target.name].config
             path: Path = ("targets", self.target.name, "config") if overlaid else ("config",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pcs_runner.spec.models import Spec
 
 CACHED_SEQUENCES = 64
+CACHED_TEXTS = 1024
+HANDED_ON = 4096
+"""So many built sequences are kept from the check for the sending, about 5 KB each; the others are built again."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -45,6 +49,7 @@ class Plan:
         inputs: Relative path -> content of every file that the spec read, so that a run folder can be resumed anywhere.
         backend_configuration: Pulser's `EmulationConfig` in abstract representation (JSON), or None.
         warnings: What Pulser warned of while the jobs were checked.
+        notes: What could not be known while planning, one sentence each.
     """
 
     document: Document
@@ -61,7 +66,10 @@ class Plan:
     inputs: Mapping[str, bytes]
     backend_configuration: str | None = None
     warnings: list[Problem] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     _durations: array[int] | None = field(default=None, init=False, repr=False)
+    _atoms: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
+    _built: dict[int, str] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -131,7 +139,7 @@ class Plan:
 
     @cached_property
     def _texts(self) -> Callable[[str], str]:
-        return lru_cache(CACHED_SEQUENCES)(self._text)
+        return lru_cache(CACHED_TEXTS)(self._text)
 
     @cached_property
     def _loaded(self) -> Callable[[str], Any]:
@@ -142,11 +150,29 @@ class Plan:
 
     def built_sequence(self, job: PlannedJob) -> str:
         """The job's own sequence, variables built in (a JSON string), for jobs that carry theirs."""
+        kept = self._built.pop(job.index, None)
+        if kept is not None:
+            return kept
+        if not job.variables:
+            return self.sequence(job.sequence)
         return built_text(build(self.loaded_sequence(job.sequence), job.variables)[0])
+
+    def hand_on(self, job: PlannedJob, built: Any) -> None:
+        """Keep a sequence that was built for the check, where the job is going to carry it."""
+        if self.carries_sequences and job.variables and len(self._built) < HANDED_ON:
+            self._built[job.index] = built_text(built)
+
+    @property
+    def carries_sequences(self) -> bool:
+        """Whether each job carries its own built sequence: there are several, and they share a batch."""
+        return len(self.jobs_by_sequence) > 1 and self.target.batch.split is None
 
     def atoms(self, sequence_id: str) -> tuple[str, ...]:
         """Names of the atoms, in the order of the bitstrings."""
-        return tuple(str(name) for name in self.loaded_sequence(sequence_id).get_register(include_mappable=True).qubit_ids)
+        if sequence_id not in self._atoms:
+            rows = json.loads(self.sequence(sequence_id))["register"]
+            self._atoms[sequence_id] = tuple(str(row.get("name", row.get("qid"))) for row in rows)
+        return self._atoms[sequence_id]
 
     def duration_ns(self, job: PlannedJob) -> int:
         """Duration of the job's built sequence in ns."""

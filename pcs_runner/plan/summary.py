@@ -43,6 +43,7 @@ def summarise(plan: Plan) -> dict[str, Any]:
         "cost": {"credits": 0, "text": "free"} if target.backend == "local" else {"credits": None, "text": "unknown"},
         "digest": plan.digest,
         "warnings": [str(warning) for warning in plan.warnings],
+        "notes": list(plan.notes),
     }
 
 
@@ -75,11 +76,11 @@ def _sequence(plan: Plan, sequence_id: str) -> dict[str, Any]:
 
 def _travel(plan: Plan) -> str:
     """How jobs reach the service."""
+    if plan.carries_sequences:
+        return "each job carries its built sequence"
     if len(plan.sequence_ids) == 1:
         return "one sequence; jobs carry its variables"
-    if plan.target.batch.split == "sequence":
-        return "a batch for each sequence; jobs carry its variables"
-    return "each job carries its built sequence"
+    return "a batch for each sequence; jobs carry its variables"
 
 
 def _limits(plan: Plan) -> dict[str, Any]:

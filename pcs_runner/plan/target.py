@@ -81,10 +81,13 @@ def resolve_target(spec: Spec, document: Document, name: str | None) -> Target:
             hint=(f'did you mean "{near[0]}"? ' if near else "") + f"its targets: {', '.join(known)}",
         )
     overlay = spec.targets.get(name, TargetOptions())
+    batch = _batch(spec, overlay, document, name)
+    if overlay.provider == "ovh":
+        batch = batch.model_copy(update={"open": False})  # OVH has no open batches
     return Target(
         name=name,
         backend=overlay.backend or "local",
-        batch=_batch(spec, overlay, document, name),
+        batch=batch,
         config=_merge(spec.config, overlay.config),
         device=overlay.device,
         runs=overlay.runs,

@@ -41,12 +41,13 @@ class ConfigError(Exception):
         self.hint = hint
 
 
-def backend_configuration(config: Mapping[str, Any]) -> str | None:
+def backend_configuration(config: Mapping[str, Any], *, own_options: bool = False) -> str | None:
     """Serialise the fields of a spec's `config`.
 
     Args:
         config: Fields of `pulser.backend.EmulationConfig`; `noise_model` with the arguments of `pulser.NoiseModel`,
             `observables` as Pulser prints them (`{observable: occupation, evaluation_times: [0.5, 1]}`).
+        own_options: Whether fields that `EmulationConfig` does not have are options of the engine, and kept as they are.
 
     Returns:
         A JSON string for `backend_configuration`, None for an empty config.
@@ -62,6 +63,9 @@ def backend_configuration(config: Mapping[str, Any]) -> str | None:
     body["observables"] = []
     for given, value in config.items():
         key = ALIASES.get(given, given)
+        if own_options and key not in body:
+            body[key] = value
+            continue
         if key not in body or key in {"callbacks", "default_num_shots"}:
             known = ", ".join(sorted((set(body) - {"callbacks", "default_num_shots"}) | set(ALIASES)))
             raise ConfigError(f'EmulationConfig has no field "{given}"', given, f"known: {known}")

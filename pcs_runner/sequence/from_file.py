@@ -84,11 +84,11 @@ class FileTemplate:
         return {key: _without_versions(value) for key, value in self.body.items() if key not in VERSIONS | {"device"}}
 
     def text(self, env: Mapping[str, Value], device: ResolvedDevice, name: str) -> str:  # noqa: ARG002
-        """The file's sequence, on the target's device where it names another (`switch_device(strict=True)`)."""
+        """The file's sequence, on the target's device where it names another (`with_new_device(strict=True)`)."""
         if not self.switch:
             return self.file_text
         try:
-            switched = load_sequence(self.file_text).switch_device(device.pulser, strict=True)
+            switched = load_sequence(self.file_text).with_new_device(device.pulser, strict=True)
         except Exception as error:  # Pulser raises several unrelated types
             raise SwitchDeviceError(f"the sequence does not run on {device.name} as it is: {error}") from error
         return str(switched.to_abstract_repr(skip_validation=True))
