@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from pcs_runner.emulator.settings import TwinSettings
 from pcs_runner.emulator.twin import Twin, new_uuid, utc_now
 from pcs_runner.emulator.workers import read_body
 from pcs_runner.pcs.batch import Batch
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from pcs_runner.emulator.settings import TwinSettings
+    from pcs_runner.emulator.workers import Workers
     from pcs_runner.pcs.protocol import BatchRequest, JobRequest
 
 PAGE = 500
@@ -28,9 +29,10 @@ class LocalClient:
 
     Args:
         folder: Where `twin.db` is or will be.
-        workers: Most worker processes; None for one on each processor. Results do not depend on it.
-        executor: Takes the place of the own process pool (a Dask client's executor, for example); its owner shuts it down.
-        settings: Where clouds differ.
+        workers: Most worker processes, None for one on each processor; or the workers themselves (those of a Dask cluster, for
+            example), closed with the client. Results do not depend on it.
+        executor: Takes the place of the own process pool; its owner shuts it down.
+        settings: Where clouds differ; None: the defaults, and engines of the user's own are loaded.
         execute: False to look and cancel only: nothing is run.
         clock: Gives the time, timezone-aware.
         new_id: Gives ids of batches and jobs, each different.
@@ -46,13 +48,14 @@ class LocalClient:
         self,
         folder: Path,
         *,
-        workers: int | None = None,
+        workers: int | Workers | None = None,
         executor: Executor | None = None,
         settings: TwinSettings | None = None,
         execute: bool = True,
         clock: Callable[[], datetime] = utc_now,
         new_id: Callable[[], str] = new_uuid,
     ) -> None:
+        settings = settings or TwinSettings(own_classes=True)
         self._twin = Twin(
             folder, workers=workers, executor=executor, settings=settings, execute=execute, clock=clock, new_id=new_id
         )

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pcs_runner.emulator.engines import catalogue
+from pcs_runner.emulator.engines import EngineSettings, catalogue
 from pcs_runner.emulator.rules import TwinConfiguration, read_configuration
 from pcs_runner.emulator.workers import GroupTask, Outcome, TaskJob
 
@@ -31,6 +31,7 @@ class Course:
         ready: Position -> outcome and the time at which it came, waiting for the positions before it.
         begun: Number of the last job that was made RUNNING.
         ended_at: When the last stored job ended; empty at first.
+        engine: The engine of the last group, by its name; empty at first.
     """
 
     batch: int
@@ -44,11 +45,17 @@ class Course:
     ready: dict[int, tuple[Outcome, str]] = field(default_factory=dict)
     begun: int | None = None
     ended_at: str = ""
+    engine: str = ""
 
     @property
     def group_size(self) -> int:
         """How many jobs its engine likes at once."""
-        return catalogue.load(self.settings.engine).group_size
+        return catalogue.load(self.engine).group_size if self.engine else 1
+
+    def choose_engine(self, sequence: str) -> None:
+        """Resolve the engine for the sequence that comes next."""
+        settings = EngineSettings(config=self.config, accuracy=self.settings.accuracy)
+        self.engine = catalogue.choose(self.settings.engine, sequence, settings).engine
 
     @property
     def has_news(self) -> bool:
@@ -97,18 +104,21 @@ def cut_group(store: Store, course: Course, width: int) -> Group | None:
     """
     if not course.may_have_more:
         return None
-    rest = store.batch_numbered(course.batch)["jobs_count"] - course.cursor
-    rows = store.pending_jobs(course.batch, course.cursor, max(1, min(course.group_size, -(-rest // width))))
-    if not rows:
+    first = store.pending_jobs(course.batch, course.cursor, 1)
+    if not first:
         course.may_have_more = False
         return None
-    sequence: int | None = rows[0]["sequence"]
+    sequence: int | None = first[0]["sequence"]
+    text = store.sequence(sequence or course.sequence or 0)
+    course.choose_engine(text)
+    rest = store.batch_numbered(course.batch)["jobs_count"] - course.cursor
+    rows = store.pending_jobs(course.batch, course.cursor, max(1, min(course.group_size, -(-rest // max(1, width)))))
     rows = [row for index, row in enumerate(rows) if all(other["sequence"] == sequence for other in rows[: index + 1])]
     course.cursor = rows[-1]["position"] + 1
     course.sent.extend((row["position"], row["number"]) for row in rows)
     task = GroupTask(
-        engine=course.settings.engine,
-        sequence=store.sequence(sequence or course.sequence or 0),
+        engine=course.engine,
+        sequence=text,
         config=course.config,
         accuracy=course.settings.accuracy,
         seed=course.settings.seed,

@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING
 
 from pcs_runner.emulator.course import Course, Group, cut_group, open_course, split_group, store_course
-from pcs_runner.emulator.workers import Outcome
+from pcs_runner.emulator.workers import Outcome, WorkersDiedError
 from pcs_runner.errors import PcsRunnerError
 from pcs_runner.pcs.errors import PcsError
 
@@ -134,6 +134,8 @@ class Execution:
         if self._workers.restartable:
             dropped = [group.dropped_at for group in self._flying.values() if group.dropped_at is not None]
             waits += [dropped_at + CANCEL_GRACE_S - now for dropped_at in dropped if dropped_at < float("inf")]
+        if self._workers.news_s is not None and self._courses:
+            waits.append(self._workers.news_s)
         if self._settings.idle_timeout_s is not None:
             waits += [
                 row["idle_since"] + self._settings.idle_timeout_s - self._clock().timestamp()
@@ -233,7 +235,8 @@ class Execution:
             return
         if isinstance(error, BrokenExecutor):
             self._mourn(group.generation, error)
-        group.deaths += group.alone
+        if group.alone:
+            group.deaths += JOB_DEATHS if isinstance(error, WorkersDiedError) else 1
         if len(group.task.jobs) > 1 and group.deaths >= GROUP_DEATHS:
             self._suspects.extendleft(reversed(split_group(group)))
         elif group.deaths >= JOB_DEATHS:
@@ -248,13 +251,13 @@ class Execution:
         """Replace a pool that lost a worker, once for all the groups that were lost with it.
 
         Raises:
-            PcsError: The executor is not ours to replace, or workers die again and again.
+            PcsRunnerError: The executor is not ours to replace, or workers die again and again.
         """
         if generation != self._workers.generation:
             return
         self._deaths_in_a_row += 1
         if not self._workers.restartable:
-            raise PcsError(f"the executor broke: {error}", hint="Check its workers, then resume.") from error
+            raise self._workers.failure(error) from error
         if self._deaths_in_a_row > DEATHS_IN_A_ROW:
             raise PcsError(
                 f"worker processes died {self._deaths_in_a_row} times in a row",

@@ -73,3 +73,8 @@ def job_payload(row: Row, settings: TwinSettings) -> dict[str, Any]:
     elif "own_sequence" in row.keys():  # noqa: SIM118 - a Row is not a mapping
         payload["sequence"] = row["own_sequence"]
     return payload
+
+
+def without_sequence(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch's payload as lists show it."""
+    return {name: value for name, value in batch.items() if name != "sequence_builder"}

@@ -52,13 +52,13 @@ class TwinConfiguration:
     Attributes:
         seed: Of the run.
         first_index: Index in the run of the batch's first job.
-        engine: Name of a real engine (`auto` is resolved).
+        engine: Name of an engine; `auto` is resolved for each sequence.
         accuracy: Allowed infidelity of a point, or None for the engine's default.
     """
 
     seed: int = 0
     first_index: int = 0
-    engine: str = "qutip"
+    engine: str = catalogue.AUTO
     accuracy: float | None = None
 
 
@@ -247,7 +247,20 @@ def read_configuration(configuration: Any) -> TwinConfiguration:
     accuracy = configuration.get("accuracy")
     if accuracy is not None and (isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 < accuracy < 1):
         refuse(f"configuration: accuracy is {accuracy!r:.50}, it must be between 0 and 1", code="INVALID_CONFIGURATION")
-    return TwinConfiguration(**values, engine=catalogue.resolve(configuration.get("engine", "auto")), accuracy=accuracy)
+    return TwinConfiguration(
+        **values, engine=catalogue.check_name(configuration.get("engine", catalogue.AUTO)), accuracy=accuracy
+    )
+
+
+def check_engine(batch: NewBatch, *, own_classes: bool) -> None:
+    """Whether a batch's engine may be loaded.
+
+    Raises:
+        RefusedError: It is a class of the user's own, and the twin is not the user's own.
+    """
+    engine = read_configuration(batch.configuration).engine
+    if ":" in engine and not own_classes:
+        refuse(f"this twin does not load {engine!r:.80}", code="UNKNOWN_ENGINE", hint="Name one of its engines.")
 
 
 def check_accepts_jobs(batch_id: str, *, is_open: bool, status: str) -> None:

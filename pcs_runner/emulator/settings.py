@@ -14,6 +14,8 @@ class TwinSettings:
         hold_device: Whether an open batch keeps later batches waiting while it has no work, as on a QPU. Off, the oldest batch
             that has work goes first. Each device type has its own queue.
         unheld_prefix: Device types that begin so are never held (`EMU_`: emulators run several batches); None for no such types.
+        own_classes: Whether a batch may name `package.module:Class` as its engine, which imports it: for the owner of the process
+            only, not for whoever reaches a server.
         project_id: Project that every batch belongs to.
         user_id: User that every batch belongs to.
     """
@@ -21,6 +23,7 @@ class TwinSettings:
     idle_timeout_s: float | None = None
     hold_device: bool = False
     unheld_prefix: str | None = None
+    own_classes: bool = False
     project_id: str = "00000000-0000-4000-8000-000000000001"
     user_id: str = "00000000-0000-4000-8000-000000000002"
 

@@ -273,9 +273,12 @@ class Store:
             " FROM jobs j JOIN batches b ON b.number = j.batch GROUP BY b.device_type, j.status"
         )
 
-    def has_result(self, job: int) -> bool:
-        """Whether a job has results."""
-        return self._row("SELECT 1 FROM results WHERE job=?", (job,)) is not None
+    def job_state(self, job_id: str) -> Row | None:
+        """The `status` of a job, and whether it `has_results`."""
+        return self._row(
+            "SELECT j.status, r.job IS NOT NULL AS has_results FROM jobs j LEFT JOIN results r ON r.job = j.number WHERE j.id=?",
+            (job_id,),
+        )
 
     def unfinished_batches(self) -> list[int]:
         """Numbers of the batches that have not ended, oldest first."""
@@ -319,9 +322,9 @@ class Store:
         """The text of a sequence."""
         return str(self._rows("SELECT text FROM sequences WHERE number=?", (number,))[0][0])
 
-    def result(self, job: int) -> bytes | None:
+    def result(self, job_id: str) -> bytes | None:
         """The results of a job as the workers packed them."""
-        row = self._row("SELECT body FROM results WHERE job=?", (job,))
+        row = self._row("SELECT r.body FROM jobs j JOIN results r ON r.job = j.number WHERE j.id=?", (job_id,))
         return None if row is None else bytes(row[0])
 
     def devices(self) -> dict[str, str]:

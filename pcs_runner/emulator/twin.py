@@ -53,7 +53,7 @@ class Twin:
 
     Args:
         folder: Where `twin.db` is or will be; made when it is missing.
-        workers: Most worker processes; None for one on each processor.
+        workers: Most worker processes, None for one on each processor; or the workers themselves, closed with the twin.
         executor: Takes the place of the own pool; its owner shuts it down.
         settings: Where clouds differ.
         execute: False to look and cancel only: nothing is run.
@@ -68,7 +68,7 @@ class Twin:
         self,
         folder: Path,
         *,
-        workers: int | None = None,
+        workers: int | Workers | None = None,
         executor: Executor | None = None,
         settings: TwinSettings | None = None,
         execute: bool = True,
@@ -84,7 +84,8 @@ class Twin:
             raise StorageError(f"{folder} cannot be made: {error}") from error
         self._store = Store(folder / "twin.db")
         self._execute = execute
-        self._execution = Execution(self._store, Workers(workers, executor), self.settings, clock)
+        pool = workers if isinstance(workers, Workers) else Workers(workers, executor)
+        self._execution = Execution(self._store, pool, self.settings, clock)
         self._closed = False
         if execute:
             with self._store.transaction():
@@ -107,6 +108,7 @@ class Twin:
         """POST /api/v1/batches."""
         self._check()
         batch = rules.new_batch(body)
+        rules.check_engine(batch, own_classes=self.settings.own_classes)
         with self._store.transaction():
             self._keep_device(batch.sequence_builder)
             now = self._clock()
@@ -262,11 +264,11 @@ class Twin:
 
     def job_status(self, job_id: str) -> dict[str, Any]:
         """GET /api/v1/jobs/{id}/status."""
-        return {"status": self._job(job_id)["status"]}
+        return {"status": self._job_state(job_id)["status"]}
 
     def has_results(self, job_id: str) -> bool:
         """Whether a job has results to download."""
-        return self._store.has_result(self._job(job_id)["number"])
+        return bool(self._job_state(job_id)["has_results"])
 
     def usage(self) -> list[dict[str, Any]]:
         """What the jobs took, for each device type and status: `runs` and `hours`."""
@@ -279,10 +281,10 @@ class Twin:
         Raises:
             RefusedError: The job is not DONE.
         """
-        row = self._job(job_id)
-        body = self._store.result(row["number"])
+        self._check()
+        body = self._store.result(job_id)
         if body is None:
-            rules.refuse(f"job {job_id} is {row['status']}: it has no results", code="NO_RESULTS")
+            rules.refuse(f"job {job_id} is {self._job_state(job_id)['status']}: it has no results", code="NO_RESULTS")
         return body
 
     def device_specs(self) -> dict[str, str]:
@@ -309,10 +311,11 @@ class Twin:
 
     def _job(self, job_id: str) -> Row:
         self._check()
-        row = self._store.job(job_id)
-        if row is None:
-            raise NotFoundError(f"there is no job {job_id!r:.80}", status=404, code="JOB_NOT_FOUND")
-        return row
+        return _known_job(job_id, self._store.job(job_id))
+
+    def _job_state(self, job_id: str) -> Row:
+        self._check()
+        return _known_job(job_id, self._store.job_state(job_id))
 
     def _payload(self, row: Row) -> dict[str, Any]:
         return batch_payload(row, self._store.job_counts(row["number"]), self.settings)
@@ -349,6 +352,12 @@ class Twin:
         self._store.cancel_job(row["number"], now.isoformat())
         if settle:
             self._store.settle(row["batch"], now.isoformat(), now.timestamp())
+
+
+def _known_job(job_id: str, row: Row | None) -> Row:
+    if row is None:
+        raise NotFoundError(f"there is no job {job_id!r:.80}", status=404, code="JOB_NOT_FOUND")
+    return row
 
 
 @cache
