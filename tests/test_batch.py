@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from pcs_runner.emulator.client import LocalClient
 from pcs_runner.errors import ServiceError
 from pcs_runner.pcs import Batch, Job, JobRetryError, NoClientError, PcsError, RefusedError, UncertainError
 from pcs_runner.pcs.protocol import BatchRequest, BatchStatus, JobRequest
-
 from twin_sequences import PI_OMEGA, built_rabi, rabi
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pcs_runner.cli.confirm import confirm_qpu, spends
 from pcs_runner.cli.session import Session
 from pcs_runner.errors import UsageError

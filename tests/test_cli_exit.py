@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
 from pcs_runner.cli import main
 from pcs_runner.cli.session import Session
 from pcs_runner.errors import (

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from pcs_runner import __version__
 from pcs_runner.cli.group import COMMANDS
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud import PASSWORD, TOKEN, environment, token_reply
+from cloud_client import PASSWORD, TOKEN, environment, token_reply
 from loopback import Loopback, as_json, data
 from pcs_runner.cli import main
 

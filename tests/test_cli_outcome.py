@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from pcs_runner.cli.outcome import conclude, status_lines
 from pcs_runner.cli.session import Session
 from pcs_runner.run.outcome import Run

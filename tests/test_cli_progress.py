@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from pcs_runner.cli.progress import Bars, Follower, Lines
 from pcs_runner.cli.session import Session
 from pcs_runner.run.events import KINDS, Event
-from rich.console import Console
 
 
 class Clock:

@@ -186,6 +186,7 @@ def test_plan_prints_what_would_happen(tmp_path: Path) -> None:
         "atoms      1",
         "duration   100..1000 ns",
         "sequences  1, one sequence; jobs carry its variables",
+        "engine     batched  1 atom, ground-rydberg, no noise",
         "names      t  sequence variable (int)",
         f"device     AnalogDevice: {DEVICE_LIMITS}",
         f"channels   rydberg_global  {CHANNEL_LIMITS}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pcs_runner.cli.text import excerpt, github_message, github_property, plural, printable, seconds
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+
 from pcs_runner.cli import main
 from pcs_runner.cli.group import COMMANDS, cli
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+
 from pcs_runner.errors import StorageError, UsageError
 from pcs_runner.run.directory import RunFolder, candidates, check_free, make, new_path, write_inputs
 
@@ -18,7 +19,7 @@ DIGEST = "0123456789abcdef" * 4
 
 
 def fill(folder: RunFolder) -> None:
-    write_inputs(folder, b"version: 1\n", {"points/a.csv": b"x\n1\n"}, {"9f3c1a2b": "{}"})
+    write_inputs(folder, b"version: 1\n", {"points/a.csv": b"x\n1\n"}, [("9f3c1a2b", "{}")])
     folder.journal.write_bytes(b"j")
 
 
@@ -67,7 +68,7 @@ def test_a_folder_that_cannot_be_filled_is_not_there(tmp_path: Path, error: Base
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x"])
 def test_an_input_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="lies outside its folder"):
-        make(tmp_path / "run", lambda folder: write_inputs(folder, b"", {name: b"x"}, {}))
+        make(tmp_path / "run", lambda folder: write_inputs(folder, b"", {name: b"x"}, []))
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "x").exists()
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pcs_runner.errors import Problem, SpecError
 from pcs_runner.spec import nodes
 from pcs_runner.spec.document import MAX_BYTES, Document, load_document, parse_document, path_text

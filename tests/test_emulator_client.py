@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from pcs_runner.emulator.client import LocalClient
 from pcs_runner.emulator.engines import EngineResult
 from pcs_runner.emulator.settings import TwinSettings
@@ -16,7 +17,6 @@ from pcs_runner.emulator.workers import GroupTask, Outcome, run_group
 from pcs_runner.errors import StorageError
 from pcs_runner.pcs import NotFoundError, PcsError, RefusedError
 from pcs_runner.pcs.protocol import TERMINAL, BatchRequest, Client, JobRequest
-
 from twin_sequences import PI_OMEGA, built_rabi, mappable, rabi, typed
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def eventually(condition: Callable[[], object], timeout_s: float = 30.0) -> None
 
 def request(*omegas: float, runs: int = 10, **options: Any) -> BatchRequest:
     jobs = [JobRequest(runs=runs, variables={"omega": omega}) for omega in omegas]
-    return BatchRequest(**{"sequence_builder": rabi(), "jobs": jobs, **options})
+    return BatchRequest(**{"sequence_builder": rabi(), "jobs": jobs, "configuration": {"engine": "qutip"}, **options})
 
 
 def statuses(batch: Batch) -> list[str]:
@@ -179,7 +179,8 @@ def test_batches_that_break_a_rule_are_refused(still: LocalClient, options: dict
         still.create_batch(request(**options))
     assert str(caught.value) == message
     if "engine" in message:
-        assert caught.value.hint == "Engines: auto, qutip."
+        names = "auto, batched, emu-mps, emu-sv, qutip"
+        assert caught.value.hint == f"Engines: {names}, or package.module:Class of a Pulser backend."
 
 
 def test_jobs_may_have_their_own_sequences_and_traps(still: LocalClient) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pcs_runner.emulator.seeding import canonical_text, job_entropy
 
+from pcs_runner.emulator.seeding import canonical_text, job_entropy
 from twin_sequences import rabi
 
 JOB: dict[str, Any] = {"variables": {"omega": 1.5}, "runs": 10, "engine": "qutip", "config": None, "seed": 0, "index": 3}

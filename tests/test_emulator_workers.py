@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from pcs_runner.emulator.client import LocalClient
 from pcs_runner.emulator.execution import Execution
 from pcs_runner.emulator.settings import TwinSettings
@@ -22,7 +23,6 @@ from pcs_runner.emulator.twin import utc_now
 from pcs_runner.emulator.workers import GroupTask, Outcome, Workers, run_group
 from pcs_runner.pcs import PcsError
 from pcs_runner.pcs.protocol import BatchRequest, JobRequest
-
 from test_emulator_client import eventually, request
 from twin_sequences import PI_OMEGA, long
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from pcs_runner.emulator.engines import EngineJob, EngineResult, EngineSettings
 from pcs_runner.emulator.engines import qutip as engine_module
 from pcs_runner.emulator.engines.qutip import QutipEngine
-
 from twin_sequences import PI_OMEGA, empty, mappable, rabi, two_bases, typed
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from pcs_runner.spec.expressions import (
     CallNode,
     ExpressionError,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from pcs_runner.errors import StorageError
 from pcs_runner.run.journal import Journal
 from pcs_runner.run.rows import JobRow, Outcome

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pcs_runner.errors import Problem
 from pcs_runner.sequence.lower import lower
 from pcs_runner.spec.document import parse_document

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud import BATCH, PASSWORD, TOKEN, Time, environment, token_reply
+from cloud_client import BATCH, PASSWORD, TOKEN, Time, environment, token_reply
 from loopback import PAGE, RESET, Loopback, Reply, as_json, data, refusal
 from pcs_runner.errors import UsageError
 from pcs_runner.pcs import access, auth, credentials, endpoints

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud import BATCH, TOKEN, client, environment
+from cloud_client import BATCH, TOKEN, client, environment
 from loopback import Loopback, Received, Reply, as_json, data
 from pcs_runner.errors import UsageError
 from pcs_runner.pcs.client import Client, polling_from

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from cloud import BATCH, TOKEN, Time, client, endpoints
+from cloud_client import BATCH, TOKEN, Time, client, endpoints
 from loopback import PAGE, RESET, Loopback, Reply, as_json, data, refusal
 from pcs_runner.pcs.access import Access
 from pcs_runner.pcs.answers import UnavailableError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud import TOKEN, Time, client
+from cloud_client import TOKEN, Time, client
 from loopback import RESET, Loopback, Received, Reply, as_json, data
 from pcs_runner.pcs.answers import UnavailableError
 from pcs_runner.pcs.calls import Limits

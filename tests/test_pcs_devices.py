@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud import Time
+from cloud_client import Time
 from loopback import PAGE, Loopback, data
 from pcs_runner.errors import ServiceError
 from pcs_runner.pcs import device_cache

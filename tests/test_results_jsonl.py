@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from pcs_runner.results import jsonl
 from pcs_runner.results.durable import replacing, write_bytes
 from pcs_runner.results.record import JobRecord

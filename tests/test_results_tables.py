@@ -6,8 +6,8 @@ import csv
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pcs_runner.results import tables
 
+from pcs_runner.results import tables
 from test_results_jsonl import record
 
 if TYPE_CHECKING:

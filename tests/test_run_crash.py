@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pcs_runner.run.journal import Journal
 
+from pcs_runner.run.journal import Journal
 from small_plan import Bench, small_plan
 
 if TYPE_CHECKING:

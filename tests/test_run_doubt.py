@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from pcs_runner.errors import ServiceError
 from pcs_runner.pcs.errors import AnswerError, RefusedError, UncertainError, UnreachableError
 from pcs_runner.pcs.protocol import BatchRequest
 from pcs_runner.run.doubt import align
 from pcs_runner.run.execute import open_run
-
 from small_plan import Bench, small_plan
 from stand_in_client import StandInClient, StoredJob
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from pcs_runner.errors import InterruptedRunError, RunHeldError, StorageError, UsageError
 from pcs_runner.run import execute, lock
 from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.events import KINDS, Event
-
 from small_plan import Bench, small_plan
 
 if TYPE_CHECKING:
@@ -319,8 +319,9 @@ def test_the_manifest(tmp_path: Path) -> None:
 
 def test_what_one_means_is_what_pulser_says() -> None:
     """The manifest's text agrees with Pulser's own inference."""
-    from pcs_runner.run.manifest import ONE_MEANS
     from pulser_simulation import QutipState
+
+    from pcs_runner.run.manifest import ONE_MEANS
 
     bases: dict[str, Any] = {"ground-rydberg": ("r", "g"), "digital": ("g", "h"), "XY": ("u", "d")}
     for basis, states in bases.items():

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from pcs_runner.run import execute
 
 ROOT = Path(__file__).resolve().parent.parent

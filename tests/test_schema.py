@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 from jsonschema import Draft202012Validator
+
 from pcs_runner.errors import SpecError
 from pcs_runner.spec.document import parse_document
 from pcs_runner.spec.models import Spec

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pcs_runner.spec.jobs import JobGroup, SweepNode
 from pcs_runner.spec.tables import Inputs
 from pcs_runner.sweep import Group, GroupCount, Points, SweepErrors, compile_points, constant_values

@@ -9,6 +9,7 @@ from array import array
 from pathlib import Path
 
 import pytest
+
 from pcs_runner.spec.tables import InputError, Inputs, read_table
 
 

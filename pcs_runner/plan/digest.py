@@ -45,7 +45,7 @@ class Digest:
         if job.sequence not in self._seen:
             self._seen.add(job.sequence)
             self._hash.update(f"\n{job.sequence}={self._hashes[job.sequence]}".encode())
-        variables = ";".join(f"{name}={_text(value)}" for name, value in sorted(job.variables.items()))
+        variables = ";".join([f"{name}={_text(value)}" for name, value in sorted(job.variables.items())])
         self._hash.update(f"\n{job.sequence}|{variables}|{job.runs}".encode())
 
     def hexdigest(self) -> str:
@@ -54,7 +54,7 @@ class Digest:
 
 
 def _text(value: Any) -> str:
-    return f"[{','.join(map(float_text, value))}]" if isinstance(value, list) else float_text(value)
+    return f"[{','.join(map(float_text, value))}]" if value.__class__ is list else f"{value + 0.0:.12g}"
 
 
 def _canonical(node: Any) -> Any:

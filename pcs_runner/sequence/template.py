@@ -78,14 +78,21 @@ class SequenceVariable:
         Raises:
             FieldError: It is not an integer where Pulser takes one, or has another size than at the first point.
         """
-        value = evaluate(self.expression, env, self.path)
-        if (len(value) if isinstance(value, tuple) else None) != self.size and not (
-            isinstance(value, int | float) and self.size == 1
-        ):
+        value = env[self.name] if self.name in env else evaluate(self.expression, env, self.path)
+        if isinstance(value, tuple):
+            if len(value) != self.size:
+                raise FieldError(self.path, f"{self.name} is {_size(value)} here, the sequence takes {_size_text(self.size)}")
+            return [self._number(item) for item in value]
+        if self.size is None:
+            return self._number(value)
+        if self.size > 1:
             raise FieldError(self.path, f"{self.name} is {_size(value)} here, the sequence takes {_size_text(self.size)}")
-        items = value if isinstance(value, tuple) else (value,)
-        made = [as_integer(item, self.path, self.name, self.hint) if self.type == "int" else float(item) for item in items]
-        return made if self.size is not None else made[0]
+        return [self._number(value)]
+
+    def _number(self, value: float) -> int | float:
+        if self.type == "float":
+            return float(value)
+        return value if value.__class__ is int else as_integer(value, self.path, self.name, self.hint)
 
 
 class Template:

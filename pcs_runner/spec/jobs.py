@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pcs_runner.spec.values import Identifier, Model, Number, Value
 from pydantic import Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
+
+from pcs_runner.spec.values import Identifier, Model, Number, Value
 
 SWEEP_KINDS = ("grid", "zip", "points", "file", "random", "product", "concat")
 RANGE_KINDS = ("linspace", "logspace", "geomspace", "arange")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from pcs_runner.spec.jobs import JobGroup, Jobs
 from pcs_runner.spec.sequences import Device, Sequence
 from pcs_runner.spec.values import Identifier, Model, Number, Value
-from pydantic import Field
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 

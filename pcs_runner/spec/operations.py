@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pcs_runner.spec.values import IntParam, Model, Number, Param, ParamList
 from pydantic import Discriminator, Field, Tag, WithJsonSchema
 from typing_extensions import TypeAliasType
+
+from pcs_runner.spec.values import IntParam, Model, Number, Param, ParamList
 
 Protocol = Annotated[
     Literal["min-delay", "no-delay", "wait-for-all"],

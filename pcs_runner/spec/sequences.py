@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pcs_runner.spec.operations import Basis, Operation
-from pcs_runner.spec.values import Identifier, Model, Number, Value
 from pydantic import Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
+
+from pcs_runner.spec.operations import Basis, Operation
+from pcs_runner.spec.values import Identifier, Model, Number, Value
 
 CONSTRUCTORS = (
     "square",
