@@ -6,7 +6,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pcs_runner.errors import Problem, SpecError
+from pcs_runner.errors import Problem, SpecError, UsageError
 from pcs_runner.spec.document import load_document
 from pcs_runner.spec.schema import validate as validate_schema
 
@@ -105,19 +105,31 @@ def estimate(plan: Plan) -> Estimate | None:
     """Cost and wait of a plan on a cloud target, as far as the service tells; None for the local twin, which is free.
 
     Raises:
-        UsageError: No credentials.
         SpecError: It costs more than the spec's budget allows.
     """
     if plan.target.backend == "local":
         return None
-    from pcs_runner.run.connect import cloud_client
     from pcs_runner.run.estimate import check_budget
-    from pcs_runner.run.estimate import estimate as ask
 
-    with cloud_client(plan.target) as client:
-        found = ask(plan, client)
+    found = _estimate(plan)
     check_budget(plan, found)
     return found
+
+
+def _estimate(plan: Plan) -> Estimate:
+    """What the service says; whoever is not logged in can plan, and knows no price."""
+    from pcs_runner.run.connect import cloud_client
+    from pcs_runner.run.estimate import Estimate
+    from pcs_runner.run.estimate import estimate as ask
+
+    if plan.target.provider != "pasqal":
+        return Estimate(unknown=(f"{plan.target.provider} tells neither contract nor queue",))
+    try:
+        client = cloud_client(plan.target)
+    except UsageError as error:
+        return Estimate(unknown=(f"contract and queue are unknown: {error.message}",))
+    with client:
+        return ask(plan, client)
 
 
 def validate(path: str | pathlib.Path, target: str | None = None) -> list[Problem]:
@@ -147,10 +159,11 @@ def validate(path: str | pathlib.Path, target: str | None = None) -> list[Proble
 
 
 def _checked(loaded: LoadedSpec, target: str, *, installed: bool) -> Plan:
-    """A plan that was checked; its engine may be one of another machine."""
+    """A plan that was checked, without asking any service; its engine may be one of another machine."""
+    from pcs_runner.plan import make_plan
     from pcs_runner.run.engine import check_engine
 
-    made = plan(loaded, target, check=False)
+    made = make_plan(loaded.document, target=target)
     made.check()
     check_engine(made, installed=installed)
     return made

@@ -12,7 +12,6 @@ from pcs_runner.plan.target import Target
 from pcs_runner.run.execute import cancel, resume, retry, start
 from pcs_runner.run.session import Effects
 from pcs_runner.spec.models import BatchOptions, ResultOptions
-
 from stand_in_client import Service, StandInClient
 
 if TYPE_CHECKING:

@@ -154,7 +154,8 @@ class StandInClient:
 
     def get_batch(self, batch_id: str) -> Batch:
         self._called("get_batch")
-        return self._batch(self.service.batch(batch_id))
+        stored = self.service.batch(batch_id)
+        return self._batch(stored, sequence_builder=stored.request.sequence_builder)
 
     def batch_status(self, batch_id: str) -> BatchStatus:
         self._called("batch_status")
@@ -216,7 +217,8 @@ class StandInClient:
 
     def get_job(self, job_id: str) -> Job:
         self._called("get_job")
-        return self._job(next(job for job in self.service.all_jobs() if job.id == job_id))
+        job = next(job for job in self.service.all_jobs() if job.id == job_id)
+        return self._job(job, sequence=job.request.sequence)
 
     def cancel_job(self, job_id: str) -> Job:
         self._called("cancel_job")
@@ -243,7 +245,7 @@ class StandInClient:
     def _store(self, stored: StoredBatch, jobs: Iterable[JobRequest]) -> None:
         stored.jobs += [StoredJob(id=self.service.new_id("j"), batch_id=stored.id, request=job) for job in jobs]
 
-    def _batch(self, stored: StoredBatch) -> Batch:
+    def _batch(self, stored: StoredBatch, **more: Any) -> Batch:
         body: dict[str, Any] = {
             "id": stored.id,
             "status": stored.status,
@@ -252,9 +254,9 @@ class StandInClient:
             "jobs_count": len(stored.jobs),
             "jobs_count_per_status": dict(Counter(job.status for job in stored.jobs)),
         }
-        return Batch(**body, _client=self)
+        return Batch(**body, **more, _client=self)
 
-    def _job(self, job: StoredJob) -> Job:
+    def _job(self, job: StoredJob, **more: Any) -> Job:
         ended = job.status in TERMINAL
         body: dict[str, Any] = {
             "id": job.id,
@@ -266,4 +268,4 @@ class StandInClient:
             "start_timestamp": "2026-11-22T10:00:00+00:00" if ended else None,
             "end_timestamp": "2026-11-22T10:00:01+00:00" if ended else None,
         }
-        return Job(**body, _client=self)
+        return Job(**body, **more, _client=self)

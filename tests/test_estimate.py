@@ -116,7 +116,13 @@ def earlier_run(name: str, device_type: str = "EMU_MPS", *, seconds: float = 36.
 def test_cost_by_shot_with_credits_and_queue(service: Loopback) -> None:
     found = estimated()
     assert found.summary() == {
-        "cost": {"credits": 600.0, "metric": "shot", "price": 2.0, "remaining": 5000.0, "text": "600 credits (2 a shot), 5000 left"},
+        "cost": {
+            "credits": 600.0,
+            "metric": "shot",
+            "price": 2.0,
+            "remaining": 5000.0,
+            "text": "600 credits (2 a shot), 5000 left",
+        },
         "queue": {"batches": 2, "jobs": 42},
         "time_s": None,
         "unknown": [],

@@ -76,6 +76,26 @@ def test_a_lost_answer_to_a_closed_batch(tmp_path: Path, moment: str) -> None:
     assert len(bench.service.all_jobs()) == 14
 
 
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+def test_a_refused_question_after_a_lost_answer_is_not_a_refused_batch(tmp_path: Path, is_open: bool) -> None:
+    """The batch was made, its answer lost, and the question whether it is there refused: nothing is sent a second time."""
+    bench = Bench(small_plan(tmp_path, 14, open=is_open))
+    lost = at_call("create_batch", "after", 1, lose_answer)
+
+    def hook(called: str, when: str) -> None:
+        lost(called, when)
+        if called == "list_batches" and bench.service.batches:
+            raise RefusedError("forbidden", status=403)
+
+    bench.service.hook = hook
+    with pytest.raises(ServiceError, match="is not known: forbidden"):
+        bench.start()
+    bench.service.hook = lambda _called, _when: None
+    bench.check_whole(bench.start())
+    assert len(bench.service.all_jobs()) == 14
+    assert len(bench.service.batches) == 1
+
+
 @pytest.mark.parametrize("kept", [0, 1, 3])
 def test_a_chunk_that_was_stored_in_part(tmp_path: Path, kept: int) -> None:
     """The service kept some jobs of a request and the answer was lost: only the others are sent again, in order."""

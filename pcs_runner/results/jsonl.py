@@ -24,6 +24,8 @@ def append(path: Path, lines: Iterable[str]) -> None:
     """
     new = not path.exists()
     body = "".join(f"{line}\n" for line in lines).encode()
+    if new:
+        path.touch(mode=0o600)
     with path.open("ab") as stream:
         before = stream.tell()
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FIRST_COLUMNS = ("index", "group")
 LAST_COLUMNS = ("runs", "status", "duration_ns")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write_results(path: Path, records: Callable[[], Iterable[JobRecord]], atoms: Mapping[str, Sequence[str]]) -> None:

@@ -11,6 +11,9 @@ from pcs_runner.sequence.device_cache import cached_specs, spec_hash
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WITHIN_S = 5.0
+"""How long a plan waits for the specs, in seconds: they are advisory, and the cached ones are there at once."""
+
 
 def refresh(region: str) -> str:
     """Fetch the public device specs of a region into the user's cache.
@@ -19,13 +22,13 @@ def refresh(region: str) -> str:
         Why that could not be done, or an empty text. Specs are advisory: without the service the cached ones are used.
     """
     from pcs_runner.pcs import device_cache, endpoints
-    from pcs_runner.pcs.calls import Caller
+    from pcs_runner.pcs.calls import Caller, Limits
     from pcs_runner.pcs.client import Wire
 
     wire = Wire()
     try:
         core = endpoints.from_environment(region, os.environ, own_token=True).core
-        device_cache.pull(Caller(wire), core)
+        device_cache.pull(Caller(wire, limits=Limits(attempt_s=WITHIN_S, total_s=WITHIN_S)), core)
     except PcsRunnerError as error:
         return f"the device specs of today are unknown: {error.message}"
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,8 @@ def verify(result: JobResult, *, runs: int, n_atoms: int, job_id: str) -> None:
         wrong = f"{total} shots for {runs} runs"
     if not wrong and result.raw is not None and len(result.raw) != runs:
         wrong = f"{len(result.raw)} raw bitstrings for {runs} runs"
+    if not wrong and result.raw is not None and Counter(result.raw) != Counter(result.counter):
+        wrong = "the raw bitstrings are not the ones that were counted"
     if wrong:
         raise ServiceError(
             f"the service's result of job {job_id} cannot be right: {wrong}",

@@ -14,11 +14,11 @@ from pcs_runner.results.durable import sync_folder, write_bytes
 from pcs_runner.run import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
 MARKER = ".incomplete"
-"""Present while a folder is being filled; with it and without a journal nothing was ever sent from there."""
+"""Present while a folder is being filled; with it nothing was ever sent from there."""
 
 FILLED = (
     "spec.yaml",
@@ -27,6 +27,8 @@ FILLED = (
     "manifest.json",
     "journal.db",
     "journal.db-journal",
+    "twin.db",
+    "twin.db-journal",
     ".manifest.json.new",
     ".spec.yaml.new",
 )
@@ -67,7 +69,7 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """The source of truth (SQLite); its presence makes a folder a run."""
+        """The source of truth (SQLite)."""
         return self.path / "journal.db"
 
     @property
@@ -124,8 +126,8 @@ class RunFolder:
         return {sequence: tuple(register["atoms"]) for register in registers for sequence in register["sequences"]}
 
     def is_run(self) -> bool:
-        """Whether this is a run folder that was made whole."""
-        return self.journal.is_file()
+        """Whether this is a run folder that was made whole; its journal may have been lost since."""
+        return (self.manifest.is_file() or self.journal.is_file()) and not (self.path / MARKER).exists()
 
 
 def candidates(parent: Path, digest: str) -> list[RunFolder]:
@@ -153,7 +155,7 @@ def check_free(path: Path) -> None:
         raise UsageError(
             f"{path} cannot be a run folder: {error.strerror or error}", hint="Choose another folder with -o."
         ) from error
-    if MARKER in names and "journal.db" not in names:
+    if MARKER in names:
         names -= {MARKER, *FILLED}
     foreign = sorted(names - set(LOCK_FILES))
     if foreign:
@@ -166,7 +168,7 @@ def make(path: Path, content: Callable[[RunFolder], None]) -> RunFolder:
 
     Args:
         path: New, empty, or left half-made by a process that died.
-        content: Writes the files, the journal last.
+        content: Writes the files.
 
     Raises:
         UsageError: The disk is full or not writable, or `path` holds something else; nothing was sent.
@@ -196,8 +198,26 @@ def make(path: Path, content: Callable[[RunFolder], None]) -> RunFolder:
     return folder
 
 
-def write_inputs(folder: RunFolder, spec: bytes, inputs: Mapping[str, bytes], sequences: Mapping[str, str]) -> None:
+def discard(path: Path, *, existed: bool) -> None:
+    """Take a run folder away again that was just made and from which nothing was sent.
+
+    Args:
+        path: The folder.
+        existed: Whether it was there before, empty: then it stays.
+    """
+    with contextlib.suppress(OSError):
+        (path / MARKER).touch(mode=0o600)
+    _remove(path, existed=existed)
+
+
+def write_inputs(folder: RunFolder, spec: bytes, inputs: Mapping[str, bytes], sequences: Iterable[tuple[str, str]]) -> None:
     """Write the spec, the files that it read and the distinct sequences.
+
+    Args:
+        folder: Where to.
+        spec: The spec, byte for byte.
+        inputs: Relative path -> content of every file that the spec read.
+        sequences: Id and text of each sequence, one at a time.
 
     Raises:
         UsageError: An input's path leaves the folder.
@@ -213,9 +233,11 @@ def write_inputs(folder: RunFolder, spec: bytes, inputs: Mapping[str, bytes], se
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bytes(path, content)
     folder.sequences.mkdir(mode=0o700)
-    for name, sequence in sequences.items():
+    for name, sequence in sequences:
         # Not synced one by one: each can be made again from the spec.
-        (folder.sequences / f"{name}.json").write_text(sequence, encoding="utf-8")
+        path = folder.sequences / f"{name}.json"
+        path.touch(mode=0o600)
+        path.write_text(sequence, encoding="utf-8")
 
 
 def _fill(folder: RunFolder, content: Callable[[RunFolder], None]) -> None:
@@ -226,6 +248,7 @@ def _fill(folder: RunFolder, content: Callable[[RunFolder], None]) -> None:
     sync_folder(folder.path)
     sync_folder(folder.path.parent)
     marker.unlink()
+    sync_folder(folder.path)  # a marker that came back after a power cut would say that nothing was sent
 
 
 def _clear(path: Path) -> None:

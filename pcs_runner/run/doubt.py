@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pcs_runner.errors import ServiceError
-from pcs_runner.pcs.errors import RefusedError
+from pcs_runner.pcs.errors import RefusedError, safe_text
 from pcs_runner.run import fingerprint
 from pcs_runner.run.events import Event
 from pcs_runner.run.session import DOUBTS, Session
@@ -25,9 +25,12 @@ LOOKS = 3
 def resolve_all(session: Session) -> None:
     """Clear up what an earlier process meant to do and did not see acknowledged."""
     journal = session.journal
-    for batch in journal.batches():
-        if batch.state == "intent":
-            wait_for_late(session, batch.intended_at)
+    intents = [batch for batch in journal.batches() if batch.state == "intent"]
+    sent = [chunk for chunk in journal.doubtful_chunks() if journal.batch(chunk.k).id is not None]
+    if sent or any(batch.intended_at for batch in intents):
+        wait_for_late(session)
+    for batch in intents:
+        if batch.intended_at:
             found = find_batch(session, batch)
             if found is not None:
                 adopt(session, batch, found)
@@ -36,14 +39,15 @@ def resolve_all(session: Session) -> None:
         if batch.id is None:
             journal.acknowledge_chunk(chunk, landed=0)
         else:
-            wait_for_late(session, chunk.intended_at)
             reconcile(session, batch, chunk)
 
 
-def wait_for_late(session: Session, intended_at: float) -> None:
-    """Wait until a request that was meant at `intended_at` (seconds since 1970) can no longer apply."""
-    passed = max(0.0, session.seconds() - intended_at)
-    session.wait(session.settle_s - passed, "a request without an answer may still arrive at the service")
+def wait_for_late(session: Session) -> None:
+    """Wait until a request that was sent before now can no longer apply.
+
+    The whole window, also when the wall clock says that it has passed: a clock may have been set in the meantime.
+    """
+    session.wait(session.settle_s, "a request without an answer may still arrive at the service")
 
 
 def find_batch(session: Session, batch: BatchRow) -> Batch | None:
@@ -135,6 +139,6 @@ def stranger_jobs(session: Session, batch_id: str, jobs: Sequence[Job]) -> None:
         with contextlib.suppress(RefusedError, *DOUBTS):
             cancelled = set(session.client.cancel_jobs(batch_id, pending))
     for job in jobs:
-        outcome = "cancelled" if job.id in cancelled else f"left alone ({job.status})"
+        outcome = "cancelled" if job.id in cancelled else f"left alone ({safe_text(job.status, 40)})"
         if session.journal.add_extra(job.id, kind="job", jobs=1, outcome=outcome):
             session.emit(Event(kind="stranger", batch_id=batch_id, message=f"job {job.id} was not sent by this run; {outcome}"))

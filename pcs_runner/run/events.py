@@ -7,14 +7,22 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pcs_runner.pcs.errors import safe_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     OnEvent = Callable[["Event"], None]
 
+LONGEST_ENTRY = 20_000
+"""Characters of one entry of the log, a traceback included."""
+
 KINDS = (
     "created",  # the run folder was made; message: the folder
+    "run_adopted",  # the service has a run of this plan that this machine has no folder for; message: its uuid
+    "rebuilt",  # a lost journal was made again; number of total jobs that the service has
+    "detached",  # number of jobs that go on without us; message: what goes on
     "resumed",  # an unfinished run goes on; number of total recorded, message: the folder
     "already_finished",  # nothing to do; message: state
     "batch_created",  # batch_id, number: k
@@ -113,6 +121,10 @@ class _LogFile(logging.FileHandler):
 
 
 class _UtcFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The line without control characters: what a server says must not reach the terminal of who reads the log."""
+        return safe_text(super().format(record), LONGEST_ENTRY)
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - logging's name
         """ISO time in UTC, with milliseconds."""
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcs_runner.errors import InterruptedRunError, PcsRunnerError, StorageError, UsageError
-from pcs_runner.run import collect, directory, doubt, lock, manifest
-from pcs_runner.run.connect import connect, settle_s
+from pcs_runner.errors import PcsRunnerError, UsageError
+from pcs_runner.run import collect, doubt, lock, manifest, opening, rebuild
+from pcs_runner.run.connect import connect, connect_idle
 from pcs_runner.run.directory import RunFolder
-from pcs_runner.run.events import Event, EventLog
+from pcs_runner.run.events import Event
 from pcs_runner.run.finish import finish
-from pcs_runner.run.follow import Follower, stop
-from pcs_runner.run.journal import Journal
+from pcs_runner.run.follow import Follower
+from pcs_runner.run.opening import Means, Place
 from pcs_runner.run.outcome import Run, open_run
+from pcs_runner.run.patience import patiently
 from pcs_runner.run.rows import CANCELLING
 from pcs_runner.run.session import Effects, Session
+from pcs_runner.run.stop import stop
 from pcs_runner.run.submit import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
-    from pcs_runner.pcs.protocol import Client
     from pcs_runner.plan import Plan, Target
     from pcs_runner.run.events import OnEvent
+    from pcs_runner.run.opening import ClientFactory
 
-    ClientFactory = Callable[[Target, Path, int | None], Client]
     MakePlan = Callable[[RunFolder], Plan]
 
-__all__ = ["Run", "cancel", "open_run", "resume", "retry", "start"]
-
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+__all__ = ["Run", "cancel", "open_run", "plan_of", "resume", "retry", "start"]
 
 
 def plan_of(folder: RunFolder) -> Plan:
@@ -47,6 +45,7 @@ def start(
     *,
     output: Path | None = None,
     new: bool = False,
+    detach: bool = False,
     on_event: OnEvent | None = None,
     workers: int | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -58,7 +57,8 @@ def start(
     Args:
         plan: What to do.
         output: The run folder itself; None: a new one below the spec's `results.directory`, or the one of an earlier run.
-        new: Begin anew even when there is a run of this plan.
+        new: Begin anew even when there is a run of this plan, here or on the service.
+        detach: Return when every job was sent; `resume` collects the results.
         on_event: Called with what happens.
         workers: Worker processes of the embedded twin.
         overrides: What the command line changed in the spec; for the manifest.
@@ -66,23 +66,23 @@ def start(
         effects: Clock, sleep and uuid.
 
     Raises:
-        UsageError: The folder cannot be used; nothing was sent.
+        UsageError: The folder cannot be used, or nothing would run on after `detach`; nothing was sent.
         ServiceError: Refused, not reached, or the run is held (`RunHeldError`); the run can be resumed.
         StorageError: The disk is full or not writable; the run can be resumed.
         InterruptedRunError: Ctrl-C; the run can be resumed.
     """
-    effects = effects or Effects()
+    _check_detach(plan.target, detach)
+    means = Means(on_event=on_event, workers=workers, client_factory=client_factory, effects=effects or Effects())
     with ExitStack() as held:
-        with _found_or_made(plan, output, new, effects, overrides or {}, workers) as (folder, made):
-            if made:
-                _tell(on_event, Event(kind="created", message=str(folder.path), total=plan.total_jobs))
-            elif (run := open_run(folder.path)).ended:
-                _tell(on_event, Event(kind="already_finished", message=run.state, counts=run.counts))
-                return run
-            held.enter_context(lock.holding(folder.path))
-        session = held.enter_context(_session(plan, folder, on_event, workers, client_factory, effects))
-        _carry_out(session)
-    return open_run(folder.path)
+        with opening.found_or_made(plan, means, held, output=output, new=new, overrides=overrides or {}) as place:
+            if place.made:
+                means.tell(Event(kind="created", message=str(place.folder.path), total=plan.total_jobs))
+            elif (ended := _ended(place.folder.path, means)) is not None:
+                return ended
+            held.enter_context(lock.holding(place.folder.path))
+        session = held.enter_context(opening.session(plan, place, means))
+        _carry_out(session, detach=detach)
+    return open_run(place.folder.path)
 
 
 def resume(
@@ -95,13 +95,10 @@ def resume(
     effects: Effects | None = None,
 ) -> Run:
     """Go on with the run in `folder`; nothing is done when it has ended. Arguments and errors as of `start`."""
-    run = open_run(folder)
-    if run.ended:
-        _tell(on_event, Event(kind="already_finished", message=run.state, counts=run.counts))
-        return run
-    place = RunFolder(folder)
-    plan = _checked(make_plan(place), run)
-    with lock.holding(folder), _session(plan, place, on_event, workers, client_factory, effects or Effects()) as session:
+    means = Means(on_event=on_event, workers=workers, client_factory=client_factory, effects=effects or Effects())
+    if (ended := _ended(folder, means)) is not None:
+        return ended
+    with _reopened(folder, make_plan, means) as session:
         _carry_out(session)
     return open_run(folder)
 
@@ -110,21 +107,18 @@ def cancel(
     folder: Path,
     *,
     on_event: OnEvent | None = None,
-    workers: int | None = None,
     make_plan: MakePlan = plan_of,
-    client_factory: ClientFactory = connect,
+    client_factory: ClientFactory = connect_idle,
     effects: Effects | None = None,
 ) -> Run:
     """Cancel what has not begun, record what is done, and the others as CANCELED. Arguments and errors as of `start`."""
-    run = open_run(folder)
-    if run.ended:
-        _tell(on_event, Event(kind="already_finished", message=run.state, counts=run.counts))
-        return run
-    place = RunFolder(folder)
-    plan = _checked(make_plan(place), run)
-    with lock.holding(folder), _session(plan, place, on_event, workers, client_factory, effects or Effects()) as session:
-        session.journal.set_state(CANCELLING)
-        session.state = CANCELLING
+    means = Means(on_event=on_event, client_factory=client_factory, effects=effects or Effects())
+    if (ended := _ended(folder, means)) is not None:
+        return ended
+    with _reopened(folder, make_plan, means) as session:
+        if not session.journal.run().ended:
+            session.journal.set_state(CANCELLING)
+            session.state = CANCELLING
         _carry_out(session)
     return open_run(folder)
 
@@ -143,15 +137,16 @@ def retry(
     Raises:
         UsageError: The run has not ended.
     """
-    run = open_run(folder)
-    if not run.ended:
-        raise UsageError(f"the run {folder} has not ended", hint=f"Go on with it first: `pcs-run resume {folder}`.")
-    place = RunFolder(folder)
-    if not any(status != "DONE" for status in run.counts):
-        _tell(on_event, Event(kind="already_finished", message=run.state, counts=run.counts))
+    means = Means(on_event=on_event, workers=workers, client_factory=client_factory, effects=effects or Effects())
+    run = opening.readable(folder)
+    if run is not None and not run.ended:
+        raise _unfinished(folder)
+    if run is not None and not any(status != "DONE" for status in run.counts):
+        means.tell(Event(kind="already_finished", message=run.state, counts=run.counts))
         return run
-    plan = _checked(make_plan(place), run)
-    with lock.holding(folder), _session(plan, place, on_event, workers, client_factory, effects or Effects()) as session:
+    with _reopened(folder, make_plan, means) as session:
+        if not session.journal.run().ended:
+            raise _unfinished(folder)
         count = session.journal.retry_failed()
         session.state = session.journal.run().state
         session.emit(Event(kind="retry", number=count, message="failed jobs are sent again"))
@@ -159,17 +154,54 @@ def retry(
     return open_run(folder)
 
 
-def _carry_out(session: Session) -> None:
+@contextmanager
+def _reopened(folder: Path, make_plan: MakePlan, means: Means) -> Iterator[Session]:
+    """The session of a run that was started before, held."""
+    place = RunFolder(folder)
+    plan = opening.check_plan(make_plan(place), place)
+    with lock.holding(folder), opening.session(plan, Place(folder=place), means) as session:
+        yield session
+
+
+def _ended(folder: Path, means: Means) -> Run | None:
+    """The run when nothing is left to do, told; else None."""
+    run = opening.readable(folder)
+    if run is None or not run.ended:
+        return None
+    means.tell(Event(kind="already_finished", message=run.state, counts=run.counts))
+    return run
+
+
+def _carry_out(session: Session, *, detach: bool = False) -> None:
     """The list of steps, from any state that a crash can leave."""
     if session.journal.run().ended:
         return
+    begun = session.folder.read_manifest()["times"].get("started") is not None
     manifest.update(session.folder, times={"started": session.effects.now()}, state=session.state)
+    if begun:
+        rebuild.catch_up(session)
     doubt.resolve_all(session)
     collect.repair(session)
     if session.stopping:
         stop(session, session.state, "the run was cancelled" if session.state == CANCELLING else "an earlier job failed")
+    if detach and _send_all(session):
+        return
     _send_follow_collect(session)
-    finish(session)
+    patiently(session, lambda: finish(session))
+
+
+def _send_all(session: Session) -> bool:
+    """Send every job and leave; whether there is something to come back for."""
+    sender = Sender(session)
+    while sender.send():
+        pass
+    sender.close_batches()
+    count = session.journal.in_flight()
+    if count:
+        waits = " and an open batch, which holds its device," if session.journal.open_batches() else ""
+        message = f"{count} jobs{waits} go on at PCS"
+        session.emit(Event(kind="detached", number=count, total=session.plan.total_jobs, message=message))
+    return bool(count)
 
 
 def _send_follow_collect(session: Session) -> None:
@@ -178,14 +210,14 @@ def _send_follow_collect(session: Session) -> None:
     journal = session.journal
     while True:
         sent = sender.send()
-        sender.close_batches()
+        patiently(session, sender.close_batches)
         if sent and not follower.is_due():
             continue
-        follower.look()
-        collector.record_ready()
+        patiently(session, follower.look)
+        patiently(session, collector.record_ready)
         waiting = journal.has_open() or (journal.has_unsent() and not session.stopping)
         if not waiting and (sender.exhausted or session.stopping):
-            collector.rewrite_ready()
+            patiently(session, collector.rewrite_ready)
             _check_complete(session)
             return
         if not sent and not journal.has_unsent():
@@ -201,126 +233,13 @@ def _check_complete(session: Session) -> None:
         )
 
 
-@contextmanager
-def _found_or_made(
-    plan: Plan, output: Path | None, new: bool, effects: Effects, overrides: Mapping[str, Any], workers: int | None
-) -> Iterator[tuple[RunFolder, bool]]:
-    """The run folder to use, and whether it was made; during the block no other process finds or makes one for this plan."""
-    uuid, now = effects.new_uuid(), effects.now()
-
-    def content(folder: RunFolder) -> None:
-        directory.write_inputs(
-            folder, plan.document.data_bytes, plan.inputs, {name: plan.sequence(name) for name in plan.sequence_ids}
-        )
-        manifest.write(folder, manifest.build(plan, uuid=uuid, created=now, overrides=overrides, workers=workers))
-        Journal.create(folder.journal, uuid=uuid, digest=plan.digest, total=plan.total_jobs)
-
-    if output is not None:
-        if RunFolder(output).is_run():
-            yield _same_plan(RunFolder(output), plan, new), False
-        else:
-            yield directory.make(output, content), True
-        return
-    parent = Path(plan.spec.results.directory) / plan.name
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{parent} cannot be made: {error.strerror or error}", hint="Choose another folder with -o.") from error
-    with lock.finding(parent, plan.digest):
-        found = None if new else _earlier_run(parent, plan.digest)
-        if found is not None:
-            yield found, False
-        else:
-            yield directory.make(directory.new_path(parent, plan.digest, now), content), True
-
-
-def _same_plan(folder: RunFolder, plan: Plan, new: bool) -> RunFolder:
-    run = open_run(folder.path)
-    if run.digest != plan.digest:
+def _check_detach(target: Target, detach: bool) -> None:
+    if detach and target.backend == "local":
         raise UsageError(
-            f"{folder.path} holds a run of another plan ({run.digest[:8]}, not {plan.digest[:8]})", hint="Choose another folder."
+            f"--detach makes no sense on the target {target.name}: the local twin runs only as long as this command",
+            hint="Leave --detach away, or choose a target on PCS with -t.",
         )
-    if new:
-        raise UsageError(f"{folder.path} holds a run of this plan already", hint="Choose another folder, or leave --new away.")
-    return folder
 
 
-def _earlier_run(parent: Path, digest: str) -> RunFolder | None:
-    """The latest unfinished run of the plan, else the latest finished one."""
-    runs = [run for folder in directory.candidates(parent, digest) if (run := open_run(folder.path)).digest == digest]
-    unfinished = [run for run in runs if not run.ended]
-    best = (unfinished or runs)[-1:]
-    return RunFolder(best[0].folder) if best else None
-
-
-def _checked(plan: Plan, run: Run) -> Plan:
-    """The plan, when it is the one that the run was started with."""
-    if plan.digest != run.digest:
-        raise UsageError(
-            f"the spec in {run.folder} gives another plan ({plan.digest[:8]}) than the run was started with ({run.digest[:8]})",
-            hint="Restore spec.yaml, inputs/ and manifest.json there.",
-        )
-    return plan
-
-
-@contextmanager
-def _session(
-    plan: Plan,
-    folder: RunFolder,
-    on_event: OnEvent | None,
-    workers: int | None,
-    client_factory: ClientFactory,
-    effects: Effects,
-) -> Iterator[Session]:
-    """Journal, client and log of a held run; whatever ends the block, they are let go, and the error says how to go on."""
-    with ExitStack() as stack:
-        log = EventLog(folder.log, on_event)
-        stack.callback(log.close)
-        with _told(folder, log):
-            journal = Journal.open(folder.journal)
-            stack.callback(journal.close)
-            run = journal.run()
-            late_s = settle_s(plan.target)
-            client = client_factory(plan.target, folder.path, workers)
-            stack.callback(client.close)
-            if run.recorded or journal.batches():
-                log(Event(kind="resumed", message=str(folder.path), number=run.recorded, total=run.total))
-            yield Session(
-                plan=plan,
-                client=client,
-                journal=journal,
-                folder=folder,
-                emit=log,
-                effects=effects,
-                settle_s=late_s,
-                uuid=run.uuid,
-                state=run.state,
-            )
-
-
-@contextmanager
-def _told(folder: RunFolder, log: EventLog) -> Iterator[None]:
-    """Turn Ctrl-C and a full disk into errors that say how to go on, and log what ended the run."""
-    hint = f"Resume it with `pcs-run resume {folder.path}`."
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        log.failure(error)
-        raise InterruptedRunError(f"interrupted; what was sent goes on, and the run {folder.path} knows it", hint=hint) from error
-    except PcsRunnerError as error:
-        log.failure(error)
-        error.hint = error.hint or hint
-        raise
-    except OSError as error:
-        log.failure(error)
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise StorageError(f"{error.filename or folder.path}: {error.strerror}", hint=f"Make room, then go on. {hint}") from error
-    except BaseException as error:
-        log.failure(error)
-        raise
-
-
-def _tell(on_event: OnEvent | None, event: Event) -> None:
-    if on_event is not None:
-        on_event(event)
+def _unfinished(folder: Path) -> UsageError:
+    return UsageError(f"the run {folder} has not ended", hint=f"Go on with it first: `pcs-run resume {folder}`.")

@@ -8,6 +8,7 @@ from pcs_runner.results import jsonl, tables
 from pcs_runner.run import manifest
 from pcs_runner.run.doubt import stranger_batch
 from pcs_runner.run.events import Event
+from pcs_runner.run.found import can_list
 from pcs_runner.run.rows import ENDED
 from pcs_runner.run.submit import check_tail, close
 
@@ -40,7 +41,7 @@ def finish(session: Session) -> None:
 def audit(session: Session) -> None:
     """Look for batches and jobs under the run's tag that this run did not mean to send: report them, cancel pending ones."""
     ours = {batch.id: batch for batch in session.journal.batches() if batch.id is not None}
-    if not ours and not session.journal.batches():
+    if (not ours and not session.journal.batches()) or not can_list(session.client):
         return
     known = {extra_id for extra_id, *_ in session.journal.extras()}
     for found in session.client.list_batches(tag=session.run_tag):

@@ -8,12 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pcs_runner.errors import ServiceError
-from pcs_runner.pcs.errors import RefusedError
+from pcs_runner.pcs.errors import RefusedError, safe_text
 from pcs_runner.pcs.protocol import TERMINAL
 from pcs_runner.run import fingerprint
 from pcs_runner.run.events import Event
+from pcs_runner.run.patience import Silence
 from pcs_runner.run.rows import STOPPING, JobRow, Outcome
 from pcs_runner.run.session import DOUBTS, Session, iso
+from pcs_runner.run.stop import CANCELLED, respect_cancellation, stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +39,11 @@ NEAR = 50
 MOVES = 3
 """How often a job follows into a next batch because the service ended its batch."""
 
-TAKEN_AWAY = frozenset({"TIMED_OUT", "CANCELED", "CANCELING", "ERROR"})
-"""Statuses of a batch that the service ended before its jobs were done."""
+TAKEN_AWAY = frozenset({"TIMED_OUT", "ERROR"})
+"""Statuses of a batch that the service ended before its jobs were done; they follow into the next one."""
 
+LONGEST_ERROR, MOST_ERRORS = 2000, 20
+"""Characters kept of what the service says about a failure, and how many such texts."""
 
 REST = 4
 """Seconds of rest for each second that a look and the writing after it took."""
@@ -54,6 +58,8 @@ class Follower:
         self._due = self._looked = session.effects.monotonic()
         self._shown: dict[str, int] = {}
         self._ended: dict[int, float] = {}
+        self._silence = Silence(session)
+        self._last = ""
 
     def is_due(self) -> bool:
         """Whether it makes sense to ask again while there is still something to send."""
@@ -71,7 +77,8 @@ class Follower:
         for batch in self._session.journal.unfinished_batches(BATCHES_AT_ONCE):
             assert batch.id is not None
             status = self._session.client.batch_status(batch.id)
-            counts.update(status.jobs_count_per_status)
+            counts.update({safe_text(name, 40): count for name, count in status.jobs_count_per_status.items()})
+            self._last = f"batch {batch.id} is {safe_text(status.status, 40)}"
             if self._scan(batch, status):
                 moved = True
         shown = {name: count for name, count in sorted(counts.items()) if count}
@@ -85,10 +92,15 @@ class Follower:
         """Sleep until the next look is due; a look that was costly (syncs on a slow disk) makes the next group larger."""
         now = self._session.effects.monotonic()
         rest_s = min(REST * (now - self._looked), self._session.client.polling.longest_s)
-        self._session.wait(max(self._due - now, rest_s), "the service has nothing new")
+        pause_s = max(self._due - now, rest_s)
+        if pause_s > 0:
+            self._silence.goes_on(f"nothing new, {self._last}" if self._last else "nothing new", pause_s)
+            self._session.effects.sleep(pause_s)
 
     def _pace(self, moved: bool) -> None:
         polling = self._session.client.polling
+        if moved:
+            self._silence.ends()
         self._delay_s = polling.first_s if moved else min(2 * self._delay_s, polling.longest_s)
         self._due = self._session.effects.monotonic() + self._delay_s
 
@@ -97,6 +109,8 @@ class Follower:
         ended = status.status in TERMINAL
         if ended and batch.state == "open":
             self._note_end(batch, status.status)
+        if status.status in CANCELLED and not self._session.stopping:
+            respect_cancellation(self._session, batch.id or "")
         told = sum(count for name, count in status.jobs_count_per_status.items() if name in TERMINAL)
         fresh = told - batch.known if status.jobs_count_per_status and not ended else None
         found = self._read(batch, fresh, status.status) if fresh is None or fresh > 0 else 0
@@ -110,9 +124,11 @@ class Follower:
         page = PAGE if fresh is None else min(max(fresh, 1), LONGEST_PAGE)
         while rows := self._session.journal.open_jobs(batch.k, position, page):
             ended = [(row, job) for row, job in self._jobs(batch, rows) if job.status in TERMINAL]
-            if any(job.status in ("CANCELED", "TIMED_OUT") for _, job in ended) and status not in TAKEN_AWAY:
+            if any(job.status in ("CANCELED", "TIMED_OUT") for _, job in ended) and status not in TAKEN_AWAY | CANCELLED:
                 # They may have ended with their batch, after its status was read.
                 status = self._session.client.batch_status(batch.id or "").status
+                if status in CANCELLED and not self._session.stopping:
+                    respect_cancellation(self._session, batch.id or "")
             self._settle([self._outcome(row, job, job.status, status) for row, job in ended])
             found += len(ended)
             position = (rows[-1].position or 0) + 1
@@ -150,7 +166,8 @@ class Follower:
             )
 
     def _outcome(self, row: JobRow, job: Job, status: str, batch_status: str) -> Outcome:
-        detail = {"started_at": iso(job.start_timestamp), "ended_at": iso(job.end_timestamp), "errors": job.errors}
+        errors = [safe_text(error, LONGEST_ERROR) for error in job.errors[:MOST_ERRORS]]
+        detail = {"started_at": iso(job.start_timestamp), "ended_at": iso(job.end_timestamp), "errors": errors}
         return Outcome(
             row=row, job_id=job.id, status=status, detail=json.dumps(detail), again=self._next_attempt(row, status, batch_status)
         )
@@ -160,6 +177,8 @@ class Follower:
         if status == "DONE" or self._session.stopping:
             return None
         taken_away = batch_status in TAKEN_AWAY and status in ("CANCELED", "TIMED_OUT")
+        if status == "CANCELED" and not taken_away:
+            return None  # somebody cancelled it: that is no failure to be repaired
         if taken_away and row.moves < MOVES:
             return JobRow(idx=row.idx, attempt=row.attempt + 1, retries=row.retries, moves=row.moves + 1)
         if row.retries < self._session.options.on_failure.retries:
@@ -181,8 +200,8 @@ class Follower:
             stop(session, STOPPING, f"job {failed[0].row.idx} failed and on_failure.policy is stop")
 
     def _note_end(self, batch: BatchRow, status: str) -> None:
-        self._session.journal.close_batch(batch.k, status)
-        self._session.emit(Event(kind="batch_ended", batch_id=batch.id or "", number=batch.k, message=status))
+        self._session.journal.close_batch(batch.k, safe_text(status, 40))
+        self._session.emit(Event(kind="batch_ended", batch_id=batch.id or "", number=batch.k, message=safe_text(status, 40)))
 
     def _rescue(self, batch: BatchRow, status: str) -> bool:
         """A batch has ended and some of its jobs have not: once they surely never will, they follow into the next batch."""
@@ -202,27 +221,6 @@ class Follower:
         while rows := session.journal.open_jobs(batch.k, 0, LONGEST_PAGE):
             self._settle([self._outcome(row, job, ending, ending) for row, job in self._jobs(batch, rows)])
         return True
-
-
-def stop(session: Session, state: str, reason: str) -> None:
-    """Send nothing more, cancel what has not begun, and let what was never sent end as CANCELED; can be repeated."""
-    session.journal.set_state(state)
-    session.state = state
-    session.emit(Event(kind="stopping", message=reason))
-    for batch in session.journal.batches():
-        if batch.id is not None and (batch.state == "open" or session.journal.has_open(batch.k)):
-            _cancel(session, batch.id)
-    total = session.plan.total_jobs
-    session.journal.cancel_unsent(sum(1 for _ in session.plan.jobs()) if total is None else total, f"not sent: {reason}")
-
-
-def _cancel(session: Session, batch_id: str) -> None:
-    """Cancel a batch; a refusal means that there is nothing to cancel, a doubt is tried once more."""
-    with contextlib.suppress(RefusedError):
-        try:
-            session.client.cancel_batch(batch_id)
-        except DOUBTS:
-            session.client.cancel_batch(batch_id)
 
 
 def _slices(rows: Sequence[JobRow]) -> list[list[JobRow]]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 LOCK_NAME = "run.lock"
 HOLDER_NAME = "run.holder"
+
+LOOKS, LOOK_S = 20, 0.05
+"""How often, and seconds between, a lock is tried whose holder has not said yet who it is."""
 
 
 @contextmanager
@@ -31,10 +35,16 @@ def holding(folder: Path) -> Iterator[None]:
     import filelock
 
     lock = filelock.FileLock(folder / LOCK_NAME, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise _held(folder) from None
+    for _ in range(LOOKS):
+        try:
+            lock.acquire(timeout=0)
+            break
+        except filelock.Timeout:
+            if _is_alive(holder(folder)):
+                raise _held(folder) from None
+            time.sleep(LOOK_S)  # it is about to say who it is, or to let go
+    else:
+        raise _held(folder)
     try:
         note = json.dumps({"host": platform.node(), "pid": os.getpid()})
         with contextlib.suppress(OSError):
@@ -90,6 +100,19 @@ def is_held(folder: Path) -> bool:
         return True
     lock.release()
     return False
+
+
+def _is_alive(who: tuple[str, int] | None) -> bool:
+    """Whether a note names a process that can be the holder: one of another machine, or one that there is on this one."""
+    if who is None or who[0] != platform.node():
+        return who is not None
+    try:
+        os.kill(who[1], 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _held(folder: Path) -> RunHeldError:

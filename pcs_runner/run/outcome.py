@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcs_runner.errors import UsageError
+from pcs_runner.errors import StorageError, UsageError
 from pcs_runner.results import jsonl
 from pcs_runner.run import lock
 from pcs_runner.run.directory import RunFolder
-from pcs_runner.run.journal import Journal
+from pcs_runner.run.journal import DamagedJournalError, Journal
 from pcs_runner.run.rows import ENDED
 
 if TYPE_CHECKING:
@@ -87,18 +87,38 @@ class Run:
         return RunFolder(self.folder).counts_csv
 
 
+def check_journal(folder: RunFolder, journal: Journal) -> None:
+    """See that a journal is the one of the run that the manifest names.
+
+    Raises:
+        DamagedJournalError: It is another run's: copied there by mistake.
+    """
+    try:
+        manifest = folder.read_manifest()
+    except StorageError:
+        return
+    run = journal.run()
+    if (manifest.get("run"), manifest.get("digest")) != (run.uuid, run.digest):
+        raise DamagedJournalError(
+            f"{folder.journal} is the journal of another run than manifest.json says",
+            hint=f"It is rebuilt from the service by `pcs-run resume {folder.path}`.",
+        )
+
+
 def open_run(folder: Path) -> Run:
     """Read a run folder; nothing is changed, and a process that carries it out is not disturbed.
 
     Raises:
         UsageError: It is not a run folder.
-        StorageError: Its journal is damaged.
+        DamagedJournalError: Its journal is missing, damaged or another run's; `resume` rebuilds it.
+        StorageError: Its journal cannot be read.
     """
     place = RunFolder(folder)
     if not place.is_run():
         raise UsageError(f"{folder} is not a run folder: it has no journal.db", hint="Give the folder that `pcs-run` named.")
     journal = Journal.open(place.journal)
     try:
+        check_journal(place, journal)
         run = journal.run()
         return Run(
             folder=folder,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import PcsRunnerError, UsageError
-from pcs_runner.pcs.errors import AnswerError, UncertainError
+from pcs_runner.pcs.errors import AnswerError, UncertainError, safe_text
 from pcs_runner.pcs.protocol import JobRequest
 from pcs_runner.run.events import Event
 from pcs_runner.run.rows import RUNNING
@@ -93,6 +93,7 @@ class Session:
         settle_s: Seconds after which a request without an answer has either applied or never will.
         uuid: Of the run.
         state: Of the run; as in the journal.
+        patience_s: Seconds for which a service that cannot be reached is asked again while the run is followed.
     """
 
     plan: Plan
@@ -104,6 +105,7 @@ class Session:
     settle_s: float
     uuid: str
     state: str
+    patience_s: float = float("inf")
     _atoms: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -166,7 +168,7 @@ def batch_sequence(plan: Plan, batch: BatchRow) -> str | None:
 
 
 def iso(moment: Any) -> str | None:
-    """A time of the service as ISO text; text that could not be read stays as it is."""
+    """A time of the service as ISO text; text that could not be read stays as it is, without control characters."""
     if moment is None:
         return None
-    return moment.isoformat() if isinstance(moment, datetime) else str(moment)
+    return moment.isoformat() if isinstance(moment, datetime) else safe_text(moment, 80)

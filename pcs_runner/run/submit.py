@@ -7,12 +7,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import ServiceError
-from pcs_runner.pcs.errors import RefusedError, UnreachableError
+from pcs_runner.pcs.errors import RefusedError, UnreachableError, safe_text
 from pcs_runner.pcs.protocol import TERMINAL, BatchRequest
 from pcs_runner.run import doubt, fingerprint
 from pcs_runner.run.events import Event
 from pcs_runner.run.rows import JobRow
 from pcs_runner.run.session import DOUBTS, Cursor, Session, batch_sequence
+from pcs_runner.run.stop import CANCELLED, respect_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,10 +67,10 @@ class Sender:
     def close_batches(self) -> None:
         """Close every batch that gets no more jobs: with retries left, only when all of its jobs have ended."""
         session = self._session
-        if not self.exhausted or session.journal.has_unsent():
+        if not session.stopping and (not self.exhausted or session.journal.has_unsent()):
             return
         for batch in session.journal.open_batches():
-            if not session.options.on_failure.retries or not session.journal.has_open(batch.k):
+            if session.stopping or not session.options.on_failure.retries or not session.journal.has_open(batch.k):
                 close(session, batch)
 
     def _window(self) -> list[Pair]:
@@ -102,7 +103,7 @@ class Sender:
     def _send_lane(self, lane: str | None, jobs: list[Pair]) -> None:
         """Send jobs in order to the current batch of their lane, and to the next ones where that takes no more."""
         fruitless = 0
-        while jobs:
+        while jobs and not self._session.stopping:
             batch = self._batch(lane, jobs[0][1].index)
             landed = self._send_part(batch, jobs[: self._room(batch)])
             jobs = jobs[landed:]
@@ -157,8 +158,8 @@ class Sender:
             try:
                 answer: Batch | None = session.client.create_batch(batch_request(session, batch, requests))
             except DOUBTS:
-                doubt.wait_for_late(session, session.seconds())
-                answer = doubt.find_batch(session, batch)
+                doubt.wait_for_late(session)
+                answer = self._asked(batch)
             except UnreachableError:
                 session.journal.forget_doubt(batch.k)
                 raise
@@ -167,6 +168,15 @@ class Sender:
                 session.emit(Event(kind="batch_created", batch_id=answer.id, number=batch.k))
                 return session.journal.batch(batch.k)
         raise ServiceError(f"the service gave no clear answer to {TRIES} requests for a new batch", hint=session.hint())
+
+    def _asked(self, batch: BatchRow) -> Batch | None:
+        """The batch that a doubtful request made, or None. A question that is refused leaves the doubt: nothing is sent again."""
+        try:
+            return doubt.find_batch(self._session, batch)
+        except RefusedError as error:
+            raise ServiceError(
+                f"whether batch {batch.k} was made is not known: {error.message}", hint=self._session.hint()
+            ) from error
 
     def _create_with(self, batch: BatchRow, chunk: ChunkRow, requests: Sequence[JobRequest]) -> int:
         try:
@@ -186,7 +196,7 @@ class Sender:
         try:
             answer = session.client.add_jobs(batch.id, requests)
         except DOUBTS:
-            doubt.wait_for_late(session, session.seconds())
+            doubt.wait_for_late(session)
             return doubt.reconcile(session, batch, chunk)
         except RefusedError:
             landed = doubt.reconcile(session, batch, chunk)
@@ -271,8 +281,11 @@ def _was_taken_away(session: Session, batch: BatchRow) -> bool:
     fresh = session.client.get_batch(batch.id)
     if fresh.open and fresh.status not in TERMINAL:
         return False
-    session.journal.close_batch(batch.k, fresh.status)
-    session.emit(Event(kind="batch_ended", batch_id=batch.id, number=batch.k, message=fresh.status))
+    status = safe_text(fresh.status, 40)
+    session.journal.close_batch(batch.k, status)
+    session.emit(Event(kind="batch_ended", batch_id=batch.id, number=batch.k, message=status))
+    if status in CANCELLED:
+        respect_cancellation(session, batch.id)
     return True
 
 

@@ -112,7 +112,13 @@ def finished_batch(client: Client, count: int) -> tuple[str, list[str]]:
     omega = sequence.declare_variable("omega")
     sequence.add(pulser.Pulse.ConstantPulse(16, omega, 0, 0), "ising")
     jobs = [JobRequest(runs=10, variables={"omega": 1 + k / count}) for k in range(count)]
-    request = BatchRequest(sequence_builder=str(sequence.to_abstract_repr()), jobs=jobs, open=False, device_type="EMU_FREE", configuration={"engine": "qutip"})
+    request = BatchRequest(
+        sequence_builder=str(sequence.to_abstract_repr()),
+        jobs=jobs,
+        open=False,
+        device_type="EMU_FREE",
+        configuration={"engine": "qutip"},
+    )
     batch = client.create_batch(request)
     while client.batch_status(batch.id).status != "DONE":
         time.sleep(0.5)
@@ -205,7 +211,13 @@ def fetch_rows(line: Mapping[str, Any], client: Client, batch_id: str, ids: Sequ
     sdk, floor = beside_sdk["sdk"], beside_floor["floor"]
     return [
         (f"{len(few)}, SDK / ours", sdk.text(), beside_sdk["ours"].text(), sdk.over(beside_sdk["ours"]).text(1), ">= 20"),
-        (f"{len(ids)}, ours / floor", floor.text(), beside_floor["ours"].text(), beside_floor["ours"].over(floor).text(), "<= 1.5"),
+        (
+            f"{len(ids)}, ours / floor",
+            floor.text(),
+            beside_floor["ours"].text(),
+            beside_floor["ours"].over(floor).text(),
+            "<= 1.5",
+        ),
     ]
 
 

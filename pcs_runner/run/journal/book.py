@@ -1,106 +1,24 @@
-"""The journal: what was meant, acknowledged and known, on disk before the next step. The only user of sqlite3 in `run/`."""
+"""What a run asks of its journal and writes into it: batches, chunks, and the attempts of its jobs."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pcs_runner.errors import StorageError
+from pcs_runner.run.journal.file import JournalFile
 from pcs_runner.run.rows import RUNNING, BatchRow, ChunkRow, JobRow, RunRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from pcs_runner.run.rows import Outcome
-
-VERSION = 1
-
-SCHEMA = """
-CREATE TABLE run (
-  uuid TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL, total INTEGER, recorded INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE batches (
-  k INTEGER PRIMARY KEY, id TEXT UNIQUE, state TEXT NOT NULL, sequence TEXT, first_index INTEGER NOT NULL,
-  intended_at REAL NOT NULL, next_position INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0,
-  status TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE chunks (
-  k INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, state TEXT NOT NULL, intended_at REAL NOT NULL,
-  PRIMARY KEY (k, first)
-);
-CREATE TABLE jobs (
-  idx INTEGER NOT NULL, attempt INTEGER NOT NULL, retries INTEGER NOT NULL, moves INTEGER NOT NULL DEFAULT 0,
-  fate TEXT NOT NULL, k INTEGER, position INTEGER, content BLOB, job_id TEXT, status TEXT, detail TEXT, PRIMARY KEY (idx, attempt)
-) WITHOUT ROWID;
-CREATE INDEX jobs_open ON jobs (k, position) WHERE fate = 'open';
-CREATE INDEX jobs_unsent ON jobs (idx) WHERE fate = 'unsent';
-CREATE INDEX jobs_final ON jobs (idx) WHERE fate = 'final';
-CREATE TABLE extras (id TEXT PRIMARY KEY, kind TEXT NOT NULL, jobs INTEGER NOT NULL, outcome TEXT NOT NULL);
-"""
-# A job's fate: unsent -> open (in a batch) -> final (terminal, not yet in the results) -> recorded; or superseded by an attempt.
 
 JOB_COLUMNS = "idx, attempt, retries, moves, k, position, content, job_id, status, detail"
 BATCH_COLUMNS = "k, id, state, sequence, first_index, intended_at, next_position, known, status"
 
 
-class Journal:
-    """An open journal. Every method that writes is one transaction, on disk when it returns.
-
-    Args:
-        path: The file.
-        connection: An open connection to it.
-    """
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-
-    @classmethod
-    def create(cls, path: Path, *, uuid: str, digest: str, total: int | None) -> None:
-        """Make the journal of a new run, mode 0600.
-
-        Raises:
-            StorageError: The disk is full or not writable, or the file exists.
-        """
-        try:
-            path.touch(mode=0o600, exist_ok=False)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be made: {error.strerror or error}", hint="Make room.") from error
-        with _guarded(path):
-            connection = _connect(path)
-            try:
-                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-                connection.execute(
-                    "INSERT INTO run (uuid, digest, state, total) VALUES (?, ?, ?, ?)", (uuid, digest, RUNNING, total)
-                )
-                connection.commit()
-            finally:
-                connection.close()
-
-    @classmethod
-    def open(cls, path: Path) -> Journal:
-        """Open and check an existing journal.
-
-        Raises:
-            StorageError: It is missing, damaged, or of another version.
-        """
-        if not path.is_file():
-            raise StorageError(f"{path} is missing", hint="Restore it from a backup, or start again with --new.")
-        with _guarded(path):
-            connection = _connect(path)
-            try:
-                _check(path, connection)
-            except BaseException:
-                connection.close()
-                raise
-            return cls(path, connection)
-
-    def close(self) -> None:
-        """Let go of the file; what was not committed is gone."""
-        self._connection.close()
+class Journal(JournalFile):
+    """An open journal."""
 
     def run(self) -> RunRow:
         """The run."""
@@ -336,59 +254,43 @@ class Journal:
         rows = self._all(f"SELECT {BATCH_COLUMNS} FROM batches {clause}", *values)  # noqa: S608 - clauses are literals of this file
         return [BatchRow(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def _all(self, sql: str, *values: Any) -> list[Any]:
-        with _guarded(self.path):
-            return self._connection.execute(sql, values).fetchall()
+    def in_flight(self) -> int:
+        """Number of jobs that were sent, or meant to be, and whose end is not known."""
+        return int(self._one("SELECT COUNT(*) FROM jobs WHERE fate = 'open'")[0])
 
-    def _one(self, sql: str, *values: Any) -> Any:
-        rows = self._all(sql, *values)
-        if not rows:
-            raise StorageError(f"{self.path} lacks an expected row", hint="Restore it from a backup.")
-        return rows[0]
-
-    def _write(self, sql: str, *values: Any) -> None:
-        with self._transaction() as write:
-            write(sql, values)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        """All or nothing, synced at the end."""
-        with _guarded(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection.execute
-                self._commit()
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.rollback()
-                raise
-
-    def _commit(self) -> None:
-        self._connection.commit()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # isolation_level None: transactions begin where we say. DELETE + FULL: homes are on NFS, where WAL must not be used.
-    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    answer = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if answer is None or answer[0] != "ok":
-        raise StorageError(f"{path} is damaged: {answer}", hint="Restore it from a backup; nothing was sent again.")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION or connection.execute("SELECT COUNT(*) FROM run").fetchone()[0] != 1:
-        raise StorageError(
-            f"{path} is not a journal of this version ({version}, not {VERSION})", hint="Use the version that wrote it."
+    def placed(self, k: int, start: int, limit: int) -> list[tuple[JobRow, str]]:
+        """Attempts that were sent to batch `k`, from position `start`, by position, each with its fate."""
+        names = [*JOB_COLUMNS.split(", "), "fate"]
+        rows = self._all(
+            f"SELECT {JOB_COLUMNS}, fate FROM jobs WHERE k = ? AND position >= ? ORDER BY position LIMIT ?",  # noqa: S608 - a literal
+            *(k, start, limit),
         )
+        return [(JobRow(**dict(zip(names[:-1], row, strict=False))), row[-1]) for row in rows]
 
+    def recorded_jobs(self, start: int, limit: int) -> list[JobRow]:
+        """The attempts that are in the results, with indices from `start`, by index."""
+        return self._jobs("WHERE fate = 'recorded' AND idx >= ? ORDER BY idx LIMIT ?", start, limit)
 
-@contextmanager
-def _guarded(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StorageError(f"{path}: {error}", hint="Make room or restore the file, then resume; nothing is lost.") from error
+    def fill(
+        self, *, state: str, recorded: int, batches: Iterable[BatchRow], jobs: Iterable[tuple[JobRow, str]], extras: Iterable[Any]
+    ) -> None:
+        """Put what was found out about a run into its new journal, all at once.
+
+        Args:
+            state: Of the run.
+            recorded: The first so many jobs of the plan are in the results.
+            batches: As they are on the service.
+            jobs: Attempts, each with its fate.
+            extras: Id, kind, number of jobs and outcome of what the run did not mean to send.
+        """
+        with self._transaction() as write:
+            write("UPDATE run SET state = ?, recorded = ?", (state, recorded))
+            self._connection.executemany(
+                f"INSERT INTO batches ({BATCH_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a literal
+                [tuple(getattr(batch, name) for name in BATCH_COLUMNS.split(", ")) for batch in batches],
+            )
+            self._connection.executemany(
+                f"INSERT INTO jobs ({JOB_COLUMNS}, fate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a literal
+                ((*(getattr(job, name) for name in JOB_COLUMNS.split(", ")), fate) for job, fate in jobs),
+            )
+            self._connection.executemany("INSERT OR IGNORE INTO extras VALUES (?, ?, ?, ?)", list(extras))
