@@ -19,14 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.emulator.engines import EngineJob, EngineSettings, catalogue
 from pcs_runner.emulator.seeding import job_entropy
+from pcs_runner.pcs.errors import PcsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import BrokenExecutor, Executor, Future
 
     from pcs_runner.emulator.engines import EngineResult
+    from pcs_runner.errors import PcsRunnerError
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+"""Read by linear algebra, PyTorch and Numba when they are loaded."""
 
 _main_hidden = threading.Lock()
 
@@ -118,6 +128,10 @@ def read_body(body: bytes) -> dict[str, Any]:
     return content
 
 
+class WorkersDiedError(Exception):
+    """A group was tried several times by an executor of its own mind, and its worker died each time."""
+
+
 class Workers:
     """Runs groups on an executor: its own process pool, started with the first group and restartable, or one handed in.
 
@@ -126,16 +140,28 @@ class Workers:
         executor: Any executor whose workers can import this package; its owner shuts it down.
     """
 
+    news_s: float | None = None
+    """How often `width` has to be looked at, None where it does not change by itself."""
+
     def __init__(self, width: int | None = None, executor: Executor | None = None) -> None:
-        self.width = max(1, width or available_cores())
+        self._width = max(1, width or available_cores())
         self.generation = 0
         self._handed_in = executor
         self._pool: ProcessPoolExecutor | None = None
 
     @property
+    def width(self) -> int:
+        """How many groups may run at once."""
+        return self._width
+
+    @property
     def restartable(self) -> bool:
         """Whether `restart` can help."""
         return self._handed_in is None
+
+    def failure(self, error: BrokenExecutor) -> PcsRunnerError:
+        """What to say when an executor broke that `restart` cannot mend."""
+        return PcsError(f"the executor broke: {error}", hint="Check its workers, then resume.")
 
     def submit(self, task: GroupTask) -> Future[list[Outcome]]:
         """Send a group to a worker.
@@ -147,7 +173,7 @@ class Workers:
             return self._handed_in.submit(run_group, task)
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.width, mp_context=context, initializer=begin_worker)
+            self._pool = ProcessPoolExecutor(self._width, mp_context=context, initializer=begin_worker)
         with hidden_main(), _interrupts_blocked():
             return self._pool.submit(run_group, task)
 
@@ -185,9 +211,20 @@ def hidden_main() -> Iterator[None]:
 def begin_worker() -> None:
     """Prepare a fresh worker: Ctrl-C is the parent's business, one thread for linear algebra, no life after the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was blocked until here
+    one_thread()
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def one_thread() -> None:
+    """One thread for each job, so that workers do not fight for cores and sums are added in one order everywhere.
+
+    Libraries that are loaded already are told; those that will be read the environment.
+    """
     for name in ONE_THREAD:
         os.environ[name] = "1"
-    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    for name in ("numba", "torch"):
+        if (library := sys.modules.get(name)) is not None:
+            library.set_num_threads(1)
 
 
 def _end_with_parent() -> None:

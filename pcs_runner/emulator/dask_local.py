@@ -1,0 +1,29 @@
+"""`python -m pcs_runner.emulator.dask_local N`: a Dask cluster of N processes on this machine, which ends with its parent.
+
+A process of its own, because a Dask cluster changes the one that starts it: its nannies set `OMP_NUM_THREADS` there, and start
+workers at any time from a copy of its main module.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+
+def serve(workers: int) -> None:
+    """Start the cluster, write its address as a line to file descriptor 1, and stop when file descriptor 0 ends."""
+    distributed: Any = import_module("distributed")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        os.write(1, f"{cluster.scheduler_address}\n".encode())
+        while os.read(0, 4096):
+            pass
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
