@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pcs_runner.errors import ServiceError
 from pcs_runner.results import jsonl
+from pcs_runner.results.observables import observables
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run.events import Event
 from pcs_runner.run.session import Cursor, Session
@@ -109,6 +110,7 @@ class Collector:
             errors=detail.get("errors", ()),
             point_index=job.point_index,
             repetition=job.repetition,
+            observables={} if result is None else observables(result.serialised_results),
         )
 
     def _batch_id(self, k: int | None) -> str:

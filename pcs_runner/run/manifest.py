@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from pcs_runner import __version__
 from pcs_runner.results.durable import write_bytes
+from pcs_runner.sequence.device_cache import spec_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +56,7 @@ def build(plan: Plan, *, uuid: str, created: datetime, overrides: Mapping[str, A
     """The manifest of a run that is about to start, as plain data."""
     spec_file = getattr(plan.document, "file", "") or ""
     return {
-        "runner": _version("pcs-runner"),
+        "runner": __version__,
         "run": uuid,
         "name": plan.name,
         "description": plan.spec.description,
@@ -143,10 +145,8 @@ def _version(package: str) -> str | None:
 
 
 def _device(device: str) -> dict[str, Any]:
-    """The device's JSON and a hash that does not depend on spaces or the order of keys."""
-    spec = json.loads(device)
-    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
-    return {"sha256": hashlib.sha256(canonical.encode()).hexdigest(), "spec": spec}
+    """The device's JSON and its hash, as `pcs-run devices list` shows it."""
+    return {"sha256": spec_hash(device), "spec": json.loads(device)}
 
 
 def _registers(plan: Plan) -> list[dict[str, Any]]:
