@@ -170,18 +170,21 @@ def _checked(loaded: LoadedSpec, target: str, *, installed: bool) -> Plan:
 
 
 def _distinct_targets(spec: Spec) -> list[str]:
-    """`local`, and the targets whose jobs may be refused for reasons of their own."""
-    from pcs_runner.sequence.device_cache import cached_specs
-    from pcs_runner.sequence.devices import bundled_names
-
-    known = {*bundled_names(), *cached_specs()}
+    """`local`, and the targets whose jobs may be refused for reasons of their own and whose device is known here."""
     names = ["local"]
     for name, options in spec.targets.items():
         differs = options.device is not None or options.runs is not None or options.batch or options.config or options.engine
-        unknown = isinstance(options.device, str) and options.device not in known
-        if name != "local" and differs and not unknown:
+        if name != "local" and differs and (not isinstance(options.device, str) or _is_known(options.device)):
             names.append(name)
     return names
+
+
+def _is_known(device: str) -> bool:
+    """Whether the spec of a device is on this machine."""
+    from pcs_runner.sequence.device_cache import cached_specs
+    from pcs_runner.sequence.devices import bundled_names
+
+    return device in bundled_names() or device in cached_specs()
 
 
 def run(

@@ -41,7 +41,11 @@ RUN_FOLDER = re.compile(r"runs/tiny/\d{8}T\d{6}Z-[0-9a-f]{8}")
 def pcs_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`pcs-run ...` in a folder, without a terminal."""
     command = [sys.executable, "-m", "pcs_runner", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120)
+    nobody = "http://127.0.0.1:9"  # no test asks the real service
+    environ = os.environ | {"PCS_RUNNER_CORE_URL": nobody, "PCS_RUNNER_TOKEN_URL": nobody}
+    return subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120
+    )
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +206,8 @@ def test_a_real_device_is_not_used_without_a_yes(tmp_path: Path) -> None:
     process = pcs_run(tmp_path, "-q", "tiny.yaml", "-t", "qpu")
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr == (
-        "error: Send 3 jobs (60 runs) to FRESNEL_CAN1, a real device? There is no terminal to ask on, and nothing was sent\n"
+        "error: Send 3 jobs (60 runs, cost unknown) to FRESNEL_CAN1, a real device? "
+        "There is no terminal to ask on, and nothing was sent\n"
         "next: pcs-run -q tiny.yaml -t qpu --yes\n"
     )
     assert not (tmp_path / "runs").exists()

@@ -96,10 +96,12 @@ def test_without_the_service_the_cached_specs_are_used_and_the_plan_says_so(
     service.on("GET", PUBLIC, PAGE)
     plan = planned()
     assert len(plan.notes) == 1
-    assert plan.notes[0].startswith(f"the device specs of today are unknown: GET {PUBLIC.removeprefix('/core')} ")
+    reason = f"the device specs of today are unknown: GET {PUBLIC.removeprefix('/core')} "
+    assert plan.notes[0].startswith(reason)
     assert plan.device.name == "FRESNEL_X"
     assert main(["plan", "devices.yaml", "-t", "qpu"]) == 0
-    assert f"unknown    {plan.notes[0]}" in capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()  # how often was asked within the limit may differ from the note's
+    assert [line for line in lines if line.startswith(f"unknown    {reason}")]
 
 
 def test_a_device_that_nobody_knows_is_refused_with_its_place(service: Loopback) -> None:

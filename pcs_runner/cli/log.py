@@ -24,7 +24,16 @@ class ScreenHandler(logging.Handler):
 
 
 def show_log(session: Session) -> None:
-    """Show what the package logs from now on: what it does with `-v`, everything with `-vv`."""
+    """Show what the package logs until `hide_log`: what it does with `-v`, everything with `-vv`."""
+    hide_log()
     logger = logging.getLogger("pcs_runner")
     logger.addHandler(ScreenHandler(session))
     logger.setLevel(logging.DEBUG if session.verbose > 1 else logging.INFO)
+
+
+def hide_log() -> None:
+    """Show nothing of the log any more: the command has ended, and the process may run others."""
+    logger = logging.getLogger("pcs_runner")
+    for handler in [one for one in logger.handlers if isinstance(one, ScreenHandler)]:
+        logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)

@@ -26,9 +26,10 @@ def _set_verbose(context: click.Context, _parameter: click.Parameter, value: int
     session = context.ensure_object(Session)
     session.verbose = value
     if value:
-        from pcs_runner.cli.log import show_log
+        from pcs_runner.cli.log import hide_log, show_log
 
         show_log(session)
+        context.call_on_close(hide_log)
 
 
 def verbosity(command: Command) -> Command:

@@ -183,6 +183,7 @@ _SENTENCES = {
     "resumed": "resuming: {event.number} of {event.total} jobs are there",
     "rebuilt": "{event.message}",
     "detached": "{event.message}",
+    "device_changed": "device {event.message} has another spec today; the run goes on with the one it was started with",
     "already_finished": "this plan has been run already; --new runs it again",
     "batch_created": "batch {event.batch_id} created",
     "batch_adopted": "batch {event.batch_id} found again after an unanswered request",

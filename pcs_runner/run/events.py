@@ -24,6 +24,7 @@ KINDS = (
     "rebuilt",  # a lost journal was made again; number of total jobs that the service has
     "detached",  # number of jobs that go on without us; message: what goes on
     "resumed",  # an unfinished run goes on; number of total recorded, message: the folder
+    "device_changed",  # a pinned device has another spec today; message: its name
     "already_finished",  # nothing to do; message: state
     "batch_created",  # batch_id, number: k
     "batch_adopted",  # a batch of an unanswered request was found; batch_id, number: k

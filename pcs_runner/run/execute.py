@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import PcsRunnerError, UsageError
-from pcs_runner.run import collect, doubt, lock, manifest, opening, rebuild
+from pcs_runner.run import cloud_devices, collect, doubt, lock, manifest, opening, rebuild
 from pcs_runner.run.connect import connect, connect_idle
 from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.events import Event
@@ -160,6 +160,9 @@ def _reopened(folder: Path, make_plan: MakePlan, means: Means) -> Iterator[Sessi
     place = RunFolder(folder)
     plan = opening.check_plan(make_plan(place), place)
     with lock.holding(folder), opening.session(plan, Place(folder=place), means) as session:
+        if plan.target.backend != "local":
+            for name in cloud_devices.changed(plan.devices):
+                session.emit(Event(kind="device_changed", message=name))
         yield session
 
 

@@ -1,20 +1,18 @@
 """How a sweep scales: workers, Dask over the pool, and other engines. `python tests/benchmarks/scaling.py [--dask ADDRESS]`.
 
-Every measurement is on warm workers: Pulser is imported and kernels are compiled. In the tables: min / median / max of the rounds.
+Every measurement is on warm workers: Pulser is imported and kernels are compiled. Tables show min / median / max of the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
-
 from measure import Spread, in_rounds, machine, print_table
+
 from pcs_runner.emulator.client import LocalClient
 from pcs_runner.emulator.dask_pool import LOCAL, DaskWorkers
 from pcs_runner.emulator.engines import EngineJob, EngineSettings, catalogue
@@ -57,9 +55,9 @@ def sweep_s(workers: Workers, text: str, points: int, engine: str) -> Callable[[
     return measure
 
 
-def tasks_ms(workers: Workers, text: str) -> Callable[[], float]:
-    """Measures what a task costs beside its work, in ms: groups without jobs."""
-    task = GroupTask(engine="qutip", sequence=text, config=None, accuracy=None, seed=0, first_index=0, jobs=())
+def tasks_ms(workers: Workers) -> Callable[[], float]:
+    """Measures what a task costs beside its work, in ms: groups without jobs, and without a sequence to read."""
+    task = GroupTask(engine="qutip", sequence="", config=None, accuracy=None, seed=0, first_index=0, jobs=())
 
     def measure() -> float:
         begun_s = time.perf_counter()
@@ -108,7 +106,7 @@ def main() -> None:
             actions = {name: sweep_s(pool, text, points, engine) for name, pool in pools.items()}
             title = f"{points} points of {given.atoms} atoms, 1 µs, engine {engine}"
             table(title, "s", in_rounds(actions, given.rounds), "pool, 1 worker")
-        empty = {name: tasks_ms(pool, text) for name, pool in pools.items() if "2" in name}
+        empty = {name: tasks_ms(pool) for name, pool in pools.items() if "2" in name}
         table("A task without work", "ms a task", in_rounds(empty, given.rounds), "pool, 2 workers")
     finally:
         for pool in pools.values():
