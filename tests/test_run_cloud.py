@@ -424,3 +424,29 @@ def test_what_went_wrong_on_the_way_says_what_to_do(monkeypatch: pytest.MonkeyPa
     assert ask() == 2
     assert "nobody is logged in to Pasqal Cloud" in capsys.readouterr().err
     assert not Path("refused").exists()
+
+
+TOO_LARGE = {
+    "constants": "{omega: 6.0}",
+    "device": "MockDevice",
+    "register": "{rectangle: {rows: 1, columns: atoms, spacing: 7}}",
+    "jobs": "{runs: 40, sweep: {grid: {atoms: [1, 60, 2]}}}",
+}
+"""Three jobs, the second of which no machine can simulate."""
+
+
+def test_failed_jobs_are_sent_again_and_recorded_with_their_reason() -> None:
+    run = on_cloud(planned(target="batch: {on_failure: {retries: 1}}", **TOO_LARGE))
+    records = list(run.records)
+    assert [(record.status, record.attempt) for record in records] == [("DONE", 1), ("ERROR", 2), ("DONE", 1)]
+    assert "TiB" in records[1].errors[0]
+    assert records[1].counts == {}
+    assert (run.exit_code, run.state) == (1, "finished")
+
+
+def test_the_policy_stop_cancels_what_comes_after_a_failed_job() -> None:
+    run = on_cloud(planned(target="batch: {chunk: 1, on_failure: {policy: stop}}", **TOO_LARGE))
+    statuses = [record.status for record in run.records]
+    assert statuses[:2] == ["DONE", "ERROR"]
+    assert statuses[2] in {"CANCELED", "DONE"}  # the service may have begun it before it was told
+    assert (run.exit_code, run.state) == (1, "stopped")
