@@ -36,7 +36,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def worker_pids(parent: int) -> list[int]:
     """Processes that were spawned by `parent` to run jobs."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=False
+    ).stdout
     return [int(line.split()[0]) for line in listed.splitlines() if "spawn_main" in line]
 
 

@@ -29,8 +29,9 @@ sequence:
   measurement: ground-rydberg
 jobs:
   runs: 100
-  sweep: {grid: {t: {arange: {start: 40, stop: 641, step: 40}}}}
+  sweep: {grid: {t: {arange: {start: 40, stop: 1281, step: 40}}}}
 batch: {chunk: 3}
+targets: {local: {engine: qutip}}  # in groups of four, so that there is a middle to be killed in
 """
 
 CODE = """\
@@ -106,4 +107,4 @@ def test_resumed_from_the_folder_alone(tmp_path: Path) -> None:
     runner.wait(60)
     spec.unlink()
     run = execute.resume(folder, workers=1)
-    assert (run.state, run.counts, run.exit_code) == ("finished", {"DONE": 16}, 0)
+    assert (run.state, run.counts, run.exit_code) == ("finished", {"DONE": 32}, 0)
