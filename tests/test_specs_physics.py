@@ -179,7 +179,7 @@ def test_detuning_scan_line(finished: Callable[[str], Finished]) -> None:
         deltas, excited = [r["point"]["delta"] for r in line], [occupation(r, 0) for r in line]
         centre, width = fitted(spectrum, deltas, excited, [0.3, 0.8 * omega])
         assert centre == pytest.approx(0, abs=0.03 * omega)
-        assert width == pytest.approx(omega, rel=0.05)  # 25 points of 1,000 shots: one standard deviation is 1 to 2 %
+        assert width == pytest.approx(omega, rel=0.03)
         assert max(excited) == excited[12] >= 0.99
         widths.append(_half_width(deltas, excited))
     assert widths[0] == pytest.approx(1.6 * math.pi, rel=0.08)
