@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -196,7 +197,11 @@ def is_safe_link(url: str, *, loopback: bool) -> bool:
 
 def is_loopback(url: str) -> bool:
     """Whether an address is on this machine."""
-    host = urlsplit(url).hostname or ""
+    return _is_this_machine(urlsplit(url).hostname or "")
+
+
+@lru_cache(maxsize=64)
+def _is_this_machine(host: str) -> bool:
     if host == "localhost":
         return True
     try:

@@ -67,6 +67,9 @@ ENDPOINTS: Sequence[tuple[str, str, Handler]] = (
 )
 """Method, path and handler of everything that wants a token; what is asked most comes first."""
 
+QUICK = frozenset({core.results_link, core.batch_status, core.job_status})
+"""Handlers that read a row or two: carried out in the event loop, where a hop to a thread would cost more than they do."""
+
 PUBLIC_ENDPOINTS: Sequence[tuple[str, str, Handler]] = (("GET", f"{CORE}/api/v1/devices/public-specs", catalogue.public_specs),)
 """The same for what wants none."""
 
@@ -127,6 +130,8 @@ def _route(service: Service, method: str, path: str, handler: Handler, *, public
             content = b"" if method == "GET" else await _read(request)
         except HttpError as error:
             return _failed(error)
+        if handler in QUICK:
+            return _carried_out(service, handler, request, content)
         return await run_in_threadpool(_carried_out, service, handler, request, content)
 
     return Route(path, respond, methods=[method], name=f"{method} {path}")
@@ -186,7 +191,7 @@ def _download(service: Service) -> Callable[..., Any]:
     async def respond(request: Request) -> Response:
         try:
             service.access.check_link(request.scope["path"], request.query_params, request.headers.get("authorization"))
-            body = await run_in_threadpool(_stored, service, request.path_params["job_id"])
+            body = _stored(service, request.path_params["job_id"])
         except LinkError as error:
             xml = f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
             return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n{xml}', error.status, media_type="application/xml")
