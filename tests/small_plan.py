@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from types import SimpleNamespace
@@ -45,6 +46,10 @@ class SmallPlan:
     @property
     def sequence_ids(self) -> tuple[str, ...]:
         return tuple(self.sequences)
+
+    @property
+    def jobs_by_sequence(self) -> Mapping[str, int]:
+        return Counter(job.sequence for job in self._all())
 
     def jobs(self, start: int = 0) -> Iterator[PlannedJob]:
         return islice(self._all(), start, None)

@@ -106,6 +106,18 @@ def test_the_monte_carlo_solver_draws_from_the_seed_too() -> None:
     assert first == second
 
 
+def test_jumps_need_no_density_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pulser
+
+    atoms = pulser.Sequence(pulser.Register.rectangle(1, 12, spacing=7, prefix="q"), pulser.MockDevice)
+    atoms.declare_channel("ising", "rydberg_global")
+    atoms.add(pulser.Pulse.ConstantPulse(100, 1, 0, 0), "ising")
+    body = json.loads(config(noise={"relaxation_rate": 2.0}, n_trajectories=3))
+    monkeypatch.setattr(engine_module, "memory_bytes", lambda: 2**30)
+    assert "qutip needs 13.1 GiB" in str(engine_module.too_large(atoms.to_abstract_repr(), json.dumps(body)))
+    assert engine_module.too_large(atoms.to_abstract_repr(), json.dumps({**body, "solver": "MonteCarlo"})) is None
+
+
 def test_observables_of_the_config_come_serialised_beside_the_counts() -> None:
     from pulser.backend import BitStrings, Occupation, Results
 

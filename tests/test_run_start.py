@@ -301,6 +301,7 @@ def test_the_manifest(tmp_path: Path) -> None:
     manifest = run.manifest
     assert manifest["spec"]["file"] == "small.yaml"
     assert manifest["digest"] == plan.digest
+    assert manifest["engines"] == [{"engine": "qutip", "reason": "the sequence cannot be read", "jobs": plan.total_jobs}]
     assert manifest["git"]["dirty"] is False
     assert len(manifest["git"]["commit"]) == 40
     assert manifest["packages"]["pulser-core"]

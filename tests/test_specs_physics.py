@@ -13,6 +13,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SPECS = {path.stem: path for path in sorted((ROOT / "specs").glob("*.yaml"))}
 FILES = ("spec.yaml", "manifest.json", "journal.db", "results.jsonl", "results.csv", "counts.csv", "run.log")
 SIGMAS = 5
+ENGINE_SHOTS = 20_000
+OTHER_BASES = {"file-sequence"}
+"""Specs that only QuTiP takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,31 @@ def test_spec_runs_to_the_end(name: str, finished: Callable[[str], Finished]) ->
     assert [(r["index"], r["status"], r["errors"]) for r in run.records] == [(job.index, "DONE", []) for job in jobs]
     assert [r["runs"] for r in run.records] == [job.runs for job in jobs] == [sum(r["counts"].values()) for r in run.records]
     assert {f"{r['sequence']}.json" for r in run.records} == {path.name for path in (run.folder / "sequences").iterdir()}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_engine_auto_gives_the_physics_of_qutip(name: str) -> None:
+    """A few points of each spec with 20,000 shots by either engine: no bitstring's share differs by more than shot noise."""
+    from pcs_runner import plan
+    from pcs_runner.emulator.engines import EngineJob, EngineSettings, catalogue
+
+    made = plan(SPECS[name], check=False)
+    settings = EngineSettings(config=made.backend_configuration, accuracy=made.target.accuracy)
+    jobs = list(made.jobs())
+    for job in jobs[:: -(-len(jobs) // 3)]:
+        sequence = made.sequence(job.sequence)
+        taken = {"qutip", catalogue.choose("auto", sequence, settings).engine}
+        assert taken == {"qutip", "batched"} or name in OTHER_BASES
+        shares = []
+        for engine in sorted(taken):
+            task = EngineJob(position=0, variables=job.variables, runs=ENGINE_SHOTS, entropy=(job.index, len(engine)))
+            (result,) = catalogue.load(engine).run(sequence, [task], settings)
+            assert result.error is None
+            shares.append({bits: count / ENGINE_SHOTS for bits, count in Counter(result.raw).items()})
+        for bits in set().union(*shares):
+            one, other = (share.get(bits, 0.0) for share in (shares[0], shares[-1]))
+            spread = math.sqrt(2) * shot_noise((one + other) / 2, ENGINE_SHOTS)
+            assert abs(one - other) < SIGMAS * spread, (job.point, bits)
 
 
 # --- one atom

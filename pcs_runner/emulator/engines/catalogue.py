@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.emulator.engines import EngineSettings
-from pcs_runner.emulator.engines.demands import read_demands
+from pcs_runner.emulator.engines.demands import read_demands, takes_jumps
 from pcs_runner.emulator.engines.pulser_backend import EMU_MPS, EMU_SV, PulserBackendEngine
 from pcs_runner.emulator.engines.sizes import bytes_text, qutip_bytes
 from pcs_runner.pcs.errors import RefusedError
@@ -167,7 +167,7 @@ def _choose(sequence: str, settings: EngineSettings) -> Choice:
     uncovered = _batched_problem(sequence, settings)
     if uncovered is None:
         return Choice(engine="batched", reason=demands.text())
-    needed = qutip_bytes(demands)
+    needed = qutip_bytes(demands, jumps=takes_jumps(settings.config))
     if needed <= QUTIP_BYTES:
         return Choice(engine="qutip", reason=f"batched does not take it: {uncovered}")
     return _too_large_for_qutip(demands, f"qutip needs {bytes_text(needed)} for {demands.text()}")

@@ -94,3 +94,8 @@ def _is_stochastic(noise: frozenset[str], model: Mapping[str, Any]) -> bool:
     if model.get("amp_sigma", 0) == 0:
         changing -= {"amplitude"}
     return bool(changing) or ("SPAM" in noise and model.get("state_prep_error", 0) != 0)
+
+
+def takes_jumps(config: str | None) -> bool:
+    """Whether a config asks for `pulser_simulation.Solver.MCSOLVER`: dissipation by jumps of state vectors."""
+    return config is not None and json.loads(config).get("solver") == "MonteCarlo"

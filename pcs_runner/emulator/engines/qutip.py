@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.emulator.engines import EngineResult, shots
-from pcs_runner.emulator.engines.demands import read_demands
+from pcs_runner.emulator.engines.demands import read_demands, takes_jumps
 from pcs_runner.emulator.engines.sizes import bytes_text, memory_bytes, qutip_bytes
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class QutipEngine:
 def too_large(sequence: str, config: str | None) -> str | None:
     """Why a sequence does not fit into this machine's memory, or None: QuTiP itself would try until the machine gives in."""
     demands, memory = read_demands(sequence, config), memory_bytes()
-    needed = qutip_bytes(demands)
+    needed = qutip_bytes(demands, jumps=takes_jumps(config))
     if memory is None or needed <= memory:
         return None
     return f"qutip needs {bytes_text(needed)} for {demands.text()}, and this machine has {bytes_text(memory)}"
