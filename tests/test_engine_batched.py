@@ -242,6 +242,39 @@ def test_results_have_the_shape_and_values_of_qutip(noise: Any) -> None:
     assert len(ours.raw) == 4000
 
 
+@pytest.mark.parametrize(
+    ("noise", "changes_it"),
+    [
+        (pulser.NoiseModel(dmm_sigma=0.3), True),
+        (pulser.NoiseModel(detuning_map_spot_waist=4.0), True),
+        (pulser.NoiseModel(dmm_sigma=0.3, detuning_map_spot_waist=4.0, detuning_sigma=0.5, amp_sigma=0.1), True),
+        (pulser.NoiseModel(), False),
+    ],
+    ids=["sigma", "crosstalk", "all", "none"],
+)
+def test_noise_of_a_detuning_map_is_that_of_qutip(noise: Any, changes_it: bool) -> None:
+    """Occupations agree, and the noise does what it is for."""
+    register = pulser.Register.rectangle(1, 3, spacing=6.0, prefix="q")
+    sequence = pulser.Sequence(register, MockDevice)
+    sequence.declare_channel("g", "rydberg_global")
+    sequence.config_detuning_map(register.define_detuning_map({"q0": 0.75, "q2": 0.25}), "dmm_0")
+    sequence.add_dmm_detuning(pulser.RampWaveform(600, -1.0, -12.0), "dmm_0")
+    sequence.add(pulser.Pulse.ConstantPulse(600, 6.0, 2.0, 0.3), "g", protocol="no-delay")
+    sequence.measure("ground-rydberg")
+
+    def occupation(engine: Any, model: Any) -> Any:
+        options = {"noise_model": model, "n_trajectories": 30}
+        config = QutipConfig(observables=[Occupation()], **options).to_abstract_repr()
+        job = EngineJob(position=0, variables={}, runs=300, entropy=(5, 1))
+        (result,) = run(engine, sequence.to_abstract_repr(), [job], config)
+        found = json.loads(str(result.serialised_results))
+        return np.array(found["results"][found["tagmap"]["occupation"]][-1])
+
+    ours = occupation(BatchedEngine(), noise)
+    np.testing.assert_allclose(ours, occupation(QutipEngine(), noise), rtol=1e-3, atol=2e-4)
+    assert (np.abs(ours - occupation(BatchedEngine(), pulser.NoiseModel())).max() > 5e-3) == changes_it
+
+
 def assert_same_distribution(one: dict[str, int], other: dict[str, int]) -> None:
     """Two samples of one distribution: chi-square over the strings that are not rare, 5 sigma."""
     total_one, total_other = sum(one.values()), sum(other.values())
