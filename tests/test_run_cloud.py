@@ -82,17 +82,10 @@ def environment(server: TwinServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A user whose cloud is the twin, with an empty home."""
     for name in [name for name in os.environ if name.startswith(("PASQAL_", "PCS_RUNNER_"))]:
         monkeypatch.delenv(name)
-    line = server.line
     values = {
-        "PCS_RUNNER_CORE_URL": line["core"],
-        "PCS_RUNNER_ACCOUNT_URL": line["account"],
-        "PCS_RUNNER_BILLING_URL": line["billing"],
-        "PCS_RUNNER_TOKEN_URL": line["token_url"],
+        **server.environment,
         "PCS_RUNNER_POLL_S": "0.05",
         "PCS_RUNNER_SETTLE_S": "1",
-        "PASQAL_USERNAME": line["username"],
-        "PASQAL_PASSWORD": line["password"],
-        "PASQAL_PROJECT_ID": line["project_id"],
         "PASQAL_CONFIG_ROOT": str(tmp_path),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),

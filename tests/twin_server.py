@@ -45,6 +45,20 @@ class TwinServer:
     def root(self) -> str:
         return self.core.removesuffix("/core-fast")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a user whose cloud this is."""
+        names = {
+            "PCS_RUNNER_CORE_URL": "core",
+            "PCS_RUNNER_ACCOUNT_URL": "account",
+            "PCS_RUNNER_BILLING_URL": "billing",
+            "PCS_RUNNER_TOKEN_URL": "token_url",
+            "PASQAL_USERNAME": "username",
+            "PASQAL_PASSWORD": "password",
+            "PASQAL_PROJECT_ID": "project_id",
+        }
+        return {name: str(self.line[key]) for name, key in names.items()}
+
     def login(self, **changes: str) -> requests.Response:
         """A login at Auth0's form, as the clients send it."""
         form = {
