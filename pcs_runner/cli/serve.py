@@ -45,6 +45,14 @@ PASSWORD, TOKEN = "PCS_RUNNER_SERVE_PASSWORD", "PCS_RUNNER_SERVE_TOKEN"
 @click.option("--token-lifetime", type=click.FloatRange(min=0), default=86_400.0, metavar="S", help="How long a token is good.")
 @click.option("--link-lifetime", type=click.IntRange(min=0), default=3_600, metavar="S", help="How long a download link is good.")
 @click.option("--pricing", type=click.Choice(["shot", "hour"]), default="shot", show_default=True, help="Metric of the contract.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="RULE",
+    help="What goes wrong, like 'POST /api/v1/batches #1: status=502'; repeatable.",
+)
+@click.option("--fault-control", is_flag=True, help="Let faults be changed while it runs, at /_twin/faults.")
 @click.option("--allow-remote", is_flag=True, help="Let other machines ask; needs a password or token of your own.")
 @options.verbosity
 @click.pass_obj
@@ -60,6 +68,8 @@ def command(
     token_lifetime: float,
     link_lifetime: int,
     pricing: str,
+    faults: tuple[str, ...],
+    fault_control: bool,
     allow_remote: bool,
 ) -> int:
     """Serve Pasqal Cloud Services on this machine: the same endpoints, and Pulser's simulator in place of devices.
@@ -90,6 +100,8 @@ def command(
             token_lifetime_s=token_lifetime,
             link_lifetime_s=link_lifetime,
             pricing=pricing,
+            faults=faults,
+            fault_control=fault_control,
         ),
         tell,
     )

@@ -32,6 +32,7 @@ class Course:
         begun: Number of the last job that was made RUNNING.
         ended_at: When the last stored job ended; empty at first.
         engine: The engine of the last group, by its name; empty at first.
+        held: Whether it has a status in which nothing goes on.
     """
 
     batch: int
@@ -46,6 +47,7 @@ class Course:
     begun: int | None = None
     ended_at: str = ""
     engine: str = ""
+    held: bool = False
 
     @property
     def group_size(self) -> int:
@@ -60,7 +62,7 @@ class Course:
     @property
     def has_news(self) -> bool:
         """Whether there is something to store: an outcome whose turn it is, or a first job that is not marked RUNNING."""
-        return bool(self.sent) and (self.sent[0][0] in self.ready or self.sent[0][1] != self.begun)
+        return bool(self.sent) and not self.held and (self.sent[0][0] in self.ready or self.sent[0][1] != self.begun)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def cut_group(store: Store, course: Course, width: int) -> Group | None:
     """
     if not course.may_have_more:
         return None
-    first = store.pending_jobs(course.batch, course.cursor, 1)
+    first = store.pending_jobs(course.batch, course.cursor, 1, or_held=True)
     if not first:
         course.may_have_more = False
         return None
@@ -112,7 +114,8 @@ def cut_group(store: Store, course: Course, width: int) -> Group | None:
     text = store.sequence(sequence or course.sequence or 0)
     course.choose_engine(text)
     rest = store.batch_numbered(course.batch)["jobs_count"] - course.cursor
-    rows = store.pending_jobs(course.batch, course.cursor, max(1, min(course.group_size, -(-rest // max(1, width)))))
+    most = max(1, min(course.group_size, -(-rest // max(1, width))))
+    rows = store.pending_jobs(course.batch, course.cursor, most, or_held=True)
     rows = [row for index, row in enumerate(rows) if all(other["sequence"] == sequence for other in rows[: index + 1])]
     course.cursor = rows[-1]["position"] + 1
     course.sent.extend((row["position"], row["number"]) for row in rows)
@@ -151,8 +154,11 @@ def split_group(group: Group) -> list[Group]:
 def store_course(store: Store, course: Course, now: str, epoch_s: float) -> bool:
     """Write every outcome whose turn it is and mark the job behind them RUNNING; returns whether the batch has ended.
 
-    To be called inside a transaction.
+    Nothing of a batch that is held. To be called inside a transaction.
     """
+    course.held = store.is_held(course.batch)
+    if course.held:
+        return False
     while course.sent and course.sent[0][0] in course.ready:
         position, job = course.sent.popleft()
         outcome, came_at = course.ready.pop(position)

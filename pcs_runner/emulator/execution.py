@@ -144,12 +144,13 @@ class Execution:
         return max(0.001, min(waits)) if waits else None
 
     def _refresh(self) -> None:
-        """Follow the store: batches that are new, have more jobs, or were cancelled."""
+        """Follow the store: batches that are new, have more jobs, are held, or were cancelled."""
         unfinished = self._store.unfinished_batches()
         for batch in unfinished:
             if batch not in self._courses:
                 self._courses[batch] = open_course(self._store, batch)
             self._courses[batch].may_have_more = True
+            self._courses[batch].held = self._store.is_held(batch)
         for batch in set(self._courses) - set(unfinished):
             self._drop(self._courses.pop(batch))
 
@@ -202,7 +203,7 @@ class Execution:
         for course in self._courses.values():
             if course.device_type in held:
                 continue
-            if len(course.sent) < UNSTORED_GROUPS_PER_WORKER * self._workers.width * course.group_size:
+            if not course.held and len(course.sent) < UNSTORED_GROUPS_PER_WORKER * self._workers.width * course.group_size:
                 group_or_none = cut_group(self._store, course, self._workers.width)
                 if group_or_none is not None:
                     return group_or_none

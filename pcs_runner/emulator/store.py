@@ -51,6 +51,10 @@ TABLES = (
 ENDED = ", ".join(f"'{status}'" for status in sorted(TERMINAL))
 
 
+GOING = "'PENDING', 'RUNNING'"
+"""Statuses of what goes on; what is neither these nor ended is held."""
+
+
 class Store:
     """One SQLite file, used by several threads in turn.
 
@@ -188,6 +192,11 @@ class Store:
         """Cancel one job."""
         self._write("UPDATE jobs SET status='CANCELED', updated_at=?, end_timestamp=? WHERE number=?", (now, now, job))
 
+    def change_job(self, job: int, **columns: Any) -> None:
+        """Set columns of a job."""
+        assignments = ", ".join(f"{name}=?" for name in columns)
+        self._write(f"UPDATE jobs SET {assignments} WHERE number=?", (*columns.values(), job))  # noqa: S608 - own names
+
     def start_job(self, job: int, now: str) -> bool:
         """PENDING -> RUNNING; returns whether it was PENDING."""
         sql = "UPDATE jobs SET status='RUNNING', start_timestamp=?, updated_at=? WHERE number=? AND status='PENDING'"
@@ -211,11 +220,14 @@ class Store:
         self._write(sql, (now, now, batch))
 
     def settle(self, batch: int, now: str, epoch_s: float) -> bool:
-        """When all jobs ended: a closed batch is DONE, an open one idle from now on; returns whether the batch has ended."""
+        """When all jobs ended: a closed batch is DONE, an open one idle from now on; returns whether the batch has ended.
+
+        A batch that is held stays so.
+        """
         row = self.batch_numbered(batch)
         if row["status"] in TERMINAL:
             return True
-        if any(status not in TERMINAL for status in self.job_counts(batch)):
+        if self.is_held(batch) or any(status not in TERMINAL for status in self.job_counts(batch)):
             return False
         if row["open"]:
             self.change_batch(batch, updated_at=now, idle_since=row["idle_since"] or epoch_s)
@@ -224,8 +236,11 @@ class Store:
         return True
 
     def forget_running(self, now: str) -> None:
-        """After a crash: what was RUNNING runs again."""
-        self._write("UPDATE jobs SET status='PENDING', start_timestamp=NULL, updated_at=? WHERE status='RUNNING'", (now,))
+        """After a crash: what was RUNNING runs again, and what was held goes on."""
+        jobs = "UPDATE jobs SET status='PENDING', start_timestamp=NULL, updated_at=?"
+        self._write(f"{jobs} WHERE status NOT IN ('PENDING', {ENDED})", (now,))
+        batches = "UPDATE batches SET status=CASE WHEN start_datetime IS NULL THEN 'PENDING' ELSE 'RUNNING' END, updated_at=?"
+        self._write(f"{batches} WHERE status NOT IN ({GOING}, {ENDED})", (now,))
 
     # What is read
 
@@ -285,6 +300,12 @@ class Store:
         rows = self._rows(f"SELECT number FROM batches WHERE status NOT IN ({ENDED}) ORDER BY number")  # noqa: S608 - own text
         return [int(row[0]) for row in rows]
 
+    def is_held(self, batch: int) -> bool:
+        """Whether a batch, or a job of it, has a status (PAUSED, ...) in which nothing goes on."""
+        sql = f"SELECT 1 FROM batches WHERE number=? AND status NOT IN ({GOING}, {ENDED})"  # noqa: S608 - own text
+        jobs = f"SELECT 1 FROM job_counts WHERE batch=? AND jobs > 0 AND status NOT IN ({GOING}, {ENDED})"  # noqa: S608 - own text
+        return self._row(f"{sql} UNION ALL {jobs}", (batch, batch)) is not None
+
     def idle_batches(self) -> list[Row]:
         """Open batches without work: number and `idle_since` (seconds since the epoch)."""
         sql = f"SELECT number, idle_since FROM batches WHERE open AND idle_since NOTNULL AND status NOT IN ({ENDED})"  # noqa: S608
@@ -310,13 +331,20 @@ class Store:
             (job_id,),
         )
 
-    def pending_jobs(self, batch: int, position: int, limit: int) -> list[Row]:
-        """The first PENDING jobs at or beyond a position; their `sequence` is a number."""
+    def pending_jobs(self, batch: int, position: int, limit: int, *, or_held: bool = False) -> list[Row]:
+        """The first jobs at or beyond a position that are PENDING (or held); their `sequence` is a number."""
+        wanted = f"status NOT IN ('RUNNING', {ENDED})" if or_held else "status='PENDING'"
         return self._rows(
-            "SELECT number, id, position, runs, variables, sequence FROM jobs"
-            " WHERE batch=? AND position >= ? AND status='PENDING' ORDER BY position LIMIT ?",
+            "SELECT number, id, position, runs, variables, sequence FROM jobs"  # noqa: S608 - own text
+            f" WHERE batch=? AND position >= ? AND {wanted} ORDER BY position LIMIT ?",
             (batch, position, limit),
         )
+
+    def unfinished_job(self, batch: int, position: int | None) -> Row | None:
+        """The job at a position, or the first that has not ended."""
+        where = f"status NOT IN ({ENDED}) ORDER BY position LIMIT 1" if position is None else "position=?"
+        values = (batch,) if position is None else (batch, position)
+        return self._row(f"SELECT * FROM jobs WHERE batch=? AND {where}", values)  # noqa: S608 - own text
 
     def sequence(self, number: int) -> str:
         """The text of a sequence."""

@@ -19,10 +19,12 @@ from pcs_runner.emulator.execution import Execution
 from pcs_runner.emulator.payloads import batch_payload, job_payload
 from pcs_runner.emulator.queries import Page
 from pcs_runner.emulator.settings import TwinSettings
+from pcs_runner.emulator.statuses import Statuses
 from pcs_runner.emulator.store import Store
 from pcs_runner.emulator.workers import Workers
 from pcs_runner.errors import StorageError
 from pcs_runner.pcs.errors import NotFoundError, RefusedError
+from pcs_runner.pcs.protocol import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +62,9 @@ class Twin:
         clock: Gives the time, timezone-aware.
         new_id: Gives ids of batches and jobs, each different.
 
+    Attributes:
+        statuses: Gives batches and jobs statuses from outside.
+
     Raises:
         StorageError: The folder or the store cannot be used.
     """
@@ -86,6 +91,7 @@ class Twin:
         self._execute = execute
         pool = workers if isinstance(workers, Workers) else Workers(workers, executor)
         self._execution = Execution(self._store, pool, self.settings, clock)
+        self.statuses = Statuses(self._store, clock, self._execution.wake if execute else lambda: None)
         self._closed = False
         if execute:
             with self._store.transaction():
@@ -153,7 +159,8 @@ class Twin:
             rules.check_cancels_batch(batch_id, row["status"])
             if row["status"] != "CANCELED":
                 now = self._now()
-                self._store.cancel_jobs(row["number"], ("PENDING", "RUNNING"), now)
+                going = [status for status in self._store.job_counts(row["number"]) if status not in TERMINAL]
+                self._store.cancel_jobs(row["number"], going, now)
                 self._store.change_batch(row["number"], status="CANCELED", open=0, updated_at=now, end_datetime=now)
         return self._changed(row["number"])
 

@@ -123,7 +123,7 @@ class Follower:
         found, position = 0, 0
         page = PAGE if fresh is None else min(max(fresh, 1), LONGEST_PAGE)
         while rows := self._session.journal.open_jobs(batch.k, position, page):
-            ended = [(row, job) for row, job in self._jobs(batch, rows) if job.status in TERMINAL]
+            ended = [(row, job) for row, job in self._jobs(batch, rows, may_lag=True) if job.status in TERMINAL]
             if any(job.status in ("CANCELED", "TIMED_OUT") for _, job in ended) and status not in TAKEN_AWAY | CANCELLED:
                 # They may have ended with their batch, after its status was read.
                 status = self._session.client.batch_status(batch.id or "").status
@@ -139,8 +139,11 @@ class Follower:
                 break
         return found
 
-    def _jobs(self, batch: BatchRow, rows: Sequence[JobRow]) -> list[tuple[JobRow, Job]]:
-        """The service's jobs of these rows (by position), each checked to be the one that was sent."""
+    def _jobs(self, batch: BatchRow, rows: Sequence[JobRow], *, may_lag: bool = False) -> list[tuple[JobRow, Job]]:
+        """The service's jobs of these rows (by position), each checked to be the one that was sent.
+
+        A list that lags behind does not show the newest ones yet: left out with `may_lag`, and looked for again later.
+        """
         assert batch.id is not None
         pairs: list[tuple[JobRow, Job]] = []
         for part in _slices(rows):
@@ -148,6 +151,8 @@ class Follower:
             jobs = dict(enumerate(self._session.client.list_jobs(batch.id, start=start, stop=stop), start))
             for row in part:
                 job = jobs.get(row.position or 0)
+                if job is None and may_lag:
+                    continue
                 if job is None:
                     raise ServiceError(
                         f"batch {batch.id} does not list the job at position {row.position}", hint=f"Wait. {self._session.hint()}"

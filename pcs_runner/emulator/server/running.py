@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import ipaddress
 import os
 import secrets
 import signal
@@ -23,6 +22,10 @@ from filelock import FileLock, Timeout
 from pcs_runner.emulator.server.access import Access
 from pcs_runner.emulator.server.app import ACCOUNT, BILLING, CORE, create_app
 from pcs_runner.emulator.server.catalogue import Contract
+from pcs_runner.emulator.server.faults import connection
+from pcs_runner.emulator.server.faults.control import FaultControl, is_loopback
+from pcs_runner.emulator.server.faults.layer import FaultLayer
+from pcs_runner.emulator.server.faults.text import parse_rule
 from pcs_runner.emulator.server.login import AUTH0_PATH
 from pcs_runner.emulator.server.service import Service
 from pcs_runner.emulator.server.webhooks import Webhooks
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pcs_runner.emulator.server.app import Layer
+    from pcs_runner.emulator.server.faults.rule import Rule
 
     OnReady = Callable[["Ready"], None]
 
@@ -62,6 +66,8 @@ class Options:
         token_lifetime_s: Seconds that a token is good for.
         link_lifetime_s: Seconds that a download link is good for.
         pricing: `shot` or `hour`.
+        faults: Rules of what goes wrong (`faults.text`).
+        fault_control: Whether rules can be changed while it runs (`faults.control`); on a loopback address only.
     """
 
     host: str = "127.0.0.1"
@@ -77,6 +83,8 @@ class Options:
     token_lifetime_s: float = 86_400.0
     link_lifetime_s: float = 3_600.0
     pricing: str = "shot"
+    faults: Sequence[str] = ()
+    fault_control: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +107,14 @@ def serve(options: Options, on_ready: OnReady, *, layers: Sequence[Layer] = ()) 
     Args:
         options: How.
         on_ready: Called once, when requests are answered.
-        layers: ASGI middleware around the APIs, the innermost first.
+        layers: ASGI middleware around the APIs, the innermost first; faults are outside of them.
 
     Raises:
-        UsageError: An address that is not allowed or not free, or a folder that another twin has.
+        UsageError: An address that is not allowed or not free, a folder that another twin has, or a rule that cannot be read.
         StorageError: The folder cannot be used.
     """
     check_address(options)
+    rules = [parse_rule(text) for text in options.faults]
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(_listening(options.host, options.port))
         folder = stack.enter_context(_folder(options.data))
@@ -126,19 +135,32 @@ def serve(options: Options, on_ready: OnReady, *, layers: Sequence[Layer] = ()) 
         stack.callback(webhooks.close)
         webhooks.resume()
         service = Service(twin=twin, access=access, webhooks=webhooks, contract=Contract(metric=options.pricing))
-        app = create_app(service, latency_s=options.latency_ms / 1000, layers=layers)
+        faults = [*_faults(rules, service, options)] if rules or options.fault_control else []
+        app = create_app(service, latency_s=options.latency_ms / 1000, layers=[*layers, *faults])
         ready = _ready(options.host, listening, service)
-        _Server(app, lambda: on_ready(ready)).run(sockets=[listening])
+        _Server(app, lambda: on_ready(ready), connection.reachable() if faults else "auto").run(sockets=[listening])
+
+
+def _faults(rules: Sequence[Rule], service: Service, options: Options) -> Iterator[Layer]:
+    layer = FaultLayer(rules, twin=service.twin)
+    yield layer
+    if options.fault_control:
+        yield FaultControl(layer.book, service.access)
 
 
 def check_address(options: Options) -> None:
     """Refuse to let other machines ask by accident.
 
     Raises:
-        UsageError: The host is not this machine, and that was not said twice.
+        UsageError: The host is not this machine, and that was not said twice; or faults could be controlled from elsewhere.
     """
-    if _is_loopback(options.host):
+    if is_loopback(options.host):
         return
+    if options.fault_control:
+        raise UsageError(
+            f"{options.host} is not a loopback address: other machines could change the faults",
+            hint="Use --host 127.0.0.1, or give the rules with --fault and leave --fault-control out.",
+        )
     if not options.allow_remote:
         raise UsageError(
             f"{options.host} is not a loopback address: other machines could run jobs here",
@@ -149,13 +171,6 @@ def check_address(options: Options) -> None:
             f"{options.host} is not a loopback address, and no password or token was given",
             hint="Set PCS_RUNNER_SERVE_PASSWORD or PCS_RUNNER_SERVE_TOKEN.",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextlib.contextmanager
@@ -235,10 +250,11 @@ def _ready(host: str, listening: socket.socket, service: Service) -> Ready:
 class _Server(uvicorn.Server):
     """uvicorn that says when it is ready, and for which a signal is an ordinary end."""
 
-    def __init__(self, app: Any, on_ready: Callable[[], None]) -> None:
+    def __init__(self, app: Any, on_ready: Callable[[], None], protocol: Any) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=protocol,
                 access_log=False,
                 log_config=None,
                 lifespan="off",

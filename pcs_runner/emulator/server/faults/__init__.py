@@ -1,0 +1,1 @@
+"""Faults in a served twin: `text` reads rules, `layer` carries them out, `control` changes them while it runs."""
