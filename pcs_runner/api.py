@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pathlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import Problem, SpecError, UsageError
 from pcs_runner.spec.document import load_document
 from pcs_runner.spec.schema import validate as validate_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pcs_runner.plan import Plan
     from pcs_runner.run.estimate import Estimate
@@ -35,21 +35,29 @@ class LoadedSpec:
     document: Document
     spec: Spec
 
-    def plan(self, target: str | None = None) -> Plan:
+    def plan(self, target: str | None = None, *, allow_code: bool = False) -> Plan:
         """Plan it; see `plan`."""
-        return plan(self, target)
+        return plan(self, target, allow_code=allow_code)
 
 
-def load(path: str | pathlib.Path) -> LoadedSpec:
+def load(path: str | pathlib.Path, *, overrides: Mapping[str, Any] | None = None, select: str | None = None) -> LoadedSpec:
     """Read a spec and check it against the schema; Pulser is not imported.
 
     Args:
         path: A YAML file.
+        overrides: Path in the spec, such as `sweep.grid.omega.linspace.num`, -> another value; a run's manifest keeps them.
+        select: A condition beside `where`, such as `omega > 3`: only points for which it holds are kept.
 
     Raises:
         SpecError: With every problem, located.
+        UsageError: An override's path leads nowhere.
     """
     document = load_document(pathlib.Path(path), file=str(path))
+    if overrides or select is not None:
+        from pcs_runner.spec import overrides as changes
+
+        document = changes.override(document, overrides or {})
+        document = document if select is None else changes.select(document, select)
     try:
         return LoadedSpec(document=document, spec=validate_schema(document))
     except SpecError as error:
@@ -63,15 +71,21 @@ def plan(
     target: str | None = None,
     *,
     check: bool = True,
-    on_progress: Callable[[int], None] | None = None,
+    allow_code: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    select: str | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Plan:
     """The exact ordered jobs of a spec on a target; nothing is sent.
 
     Args:
         spec: A loaded spec, or the path of one.
         target: Name of a target in the spec; default `local`.
-        check: Build every job with Pulser, so that everything it refuses is refused here.
-        on_progress: Told the number of jobs checked, now and then.
+        check: Check every job with Pulser, so that everything it refuses is refused here.
+        allow_code: Run the Python code that the spec names (`sequence: {python: ...}`); it is refused otherwise.
+        overrides: As of `load`; not for a spec that is loaded.
+        select: As of `load`.
+        on_progress: Told the number of jobs checked, and of all jobs where it is known, now and then.
 
     Raises:
         SpecError: With every problem, located.
@@ -79,15 +93,17 @@ def plan(
     """
     from pcs_runner.plan import make_plan
 
-    loaded = spec if isinstance(spec, LoadedSpec) else load(spec)
+    loaded = spec if isinstance(spec, LoadedSpec) else load(spec, overrides=overrides, select=select)
     stale = _refresh_devices(loaded, target)
-    made = make_plan(loaded.document, target=target)
+    made = make_plan(loaded.document, target=target, code="allowed" if allow_code else "refused")
     made.notes += (stale,) if stale else ()
     if check:
         from pcs_runner.run.engine import check_engine
+        from pcs_runner.run.observables import check_observables
 
         made.check(on_progress)
         check_engine(made)
+        check_observables(made)
     return made
 
 
@@ -132,12 +148,22 @@ def _estimate(plan: Plan) -> Estimate:
         return ask(plan, client)
 
 
-def validate(path: str | pathlib.Path, target: str | None = None) -> list[Problem]:
+def validate(
+    path: str | pathlib.Path,
+    target: str | None = None,
+    *,
+    allow_code: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    select: str | None = None,
+) -> list[Problem]:
     """Everything wrong with a spec, for one target or for all whose device is known on this machine.
 
     Args:
         path: A YAML file.
         target: Name of a target; default all of them.
+        allow_code: Run the Python code that the spec names; it is a problem otherwise.
+        overrides: As of `load`.
+        select: As of `load`.
 
     Returns:
         Problems and warnings sorted by position; empty when there are none.
@@ -146,26 +172,29 @@ def validate(path: str | pathlib.Path, target: str | None = None) -> list[Proble
         UsageError: No such target.
     """
     try:
-        loaded = load(path)
+        loaded = load(path, overrides=overrides, select=select)
     except SpecError as error:
         return list(error.problems)
     found: dict[Problem, None] = {}
     for name in [target] if target is not None else _distinct_targets(loaded.spec):
         try:
-            found.update(dict.fromkeys(_checked(loaded, name, installed=target is not None).warnings))
+            made = _checked(loaded, name, installed=target is not None, allow_code=allow_code)
+            found.update(dict.fromkeys(made.warnings))
         except SpecError as error:
             found.update(dict.fromkeys(error.problems))
     return sorted(found, key=lambda p: (p.line, p.column, p.path, p.message))
 
 
-def _checked(loaded: LoadedSpec, target: str, *, installed: bool) -> Plan:
+def _checked(loaded: LoadedSpec, target: str, *, installed: bool, allow_code: bool) -> Plan:
     """A plan that was checked, without asking any service; its engine may be one of another machine."""
     from pcs_runner.plan import make_plan
     from pcs_runner.run.engine import check_engine
+    from pcs_runner.run.observables import check_observables
 
-    made = make_plan(loaded.document, target=target)
+    made = make_plan(loaded.document, target=target, code="allowed" if allow_code else "refused")
     made.check()
     check_engine(made, installed=installed)
+    check_observables(made)
     return made
 
 
@@ -296,3 +325,23 @@ def verify(folder: str | pathlib.Path) -> Verification:
     from pcs_runner.run.verify import verify as verify_run
 
     return verify_run(pathlib.Path(folder))
+
+
+def report(folder: str | pathlib.Path, *, output: str | pathlib.Path | None = None) -> pathlib.Path:
+    """Write the page that shows a run, also of one that is still going.
+
+    Args:
+        folder: The run folder.
+        output: The file; default `report.html` in the folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: The folder holds no run.
+        StorageError: The manifest, the spec or the results are missing or damaged.
+        OSError: The disk is full or not writable.
+    """
+    from pcs_runner.run.report import report as make
+
+    return make(pathlib.Path(folder), output=None if output is None else pathlib.Path(output))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.spec.expressions import ExpressionError, Value
-from pcs_runner.spec.tables import TEXT_NAMES
 from pcs_runner.sweep_axes import SweepError, SweepErrors
 from pcs_runner.sweep_draws import RawStream
 from pcs_runner.sweep_points import Points, compile_points
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from pcs_runner.spec.tables import Inputs
 
 __all__ = ["Group", "GroupCount", "GroupPoint", "Points", "SweepError", "SweepErrors", "compile_points", "constant_values"]
+
+VARIANT = "variant"
+"""The name whose values are words: the variant of the spec that a point uses."""
 
 MAX_SHUFFLED = 10**8
 _CHUNK = 65_536
@@ -51,6 +53,21 @@ class GroupCount:
     dropped: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantNames:
+    """What a variant of the spec says about names.
+
+    Attributes:
+        constants: Its constants as written, in order.
+        predefined: Values of the predefined names.
+        place: Where in the spec a path of the variant was written.
+    """
+
+    constants: Mapping[str, Any]
+    predefined: Mapping[str, Value]
+    place: Callable[[Path], Path]
+
+
 class Group:
     """One group of jobs, compiled.
 
@@ -64,6 +81,7 @@ class Group:
         path: Where the group stands: `("jobs",)` or `("jobs", 1)`.
         runs_override: The target's `runs`, which replaces the group's.
         runs_path: Where that stands.
+        variants: The variants by name, for a group that sweeps `variant`.
 
     Raises:
         SweepErrors: All that is wrong and can be known without visiting the points.
@@ -90,10 +108,13 @@ class Group:
         path: Path,
         runs_override: float | str | None = None,
         runs_path: Path | None = None,
+        variants: Mapping[str, VariantNames] | None = None,
     ) -> None:
         values, errors = constants_of(constants, predefined)
         try:
-            self._points: Points = compile_points(group.sweep, values, seed=seed, inputs=inputs, path=(*path, "sweep"))
+            self._points: Points = compile_points(
+                group.sweep, values, seed=seed, inputs=inputs, path=(*path, "sweep"), variants=variants
+            )
         except SweepErrors as found:
             raise SweepErrors([*errors.values(), *found.errors]) from None
         runs = (group.runs, (*path, "runs")) if runs_override is None else (runs_override, runs_path or (*path, "runs"))
@@ -103,6 +124,18 @@ class Group:
         self.total_points = len(self._points)
         self.repeat = group.repeat
         self._steps = Steps(group, self.names, constants, values, path, runs)
+        self._of_variant: dict[str, Steps] = {}
+        if VARIANT in self.names and variants:
+            errors = {}
+            for name, variant in variants.items():
+                values, wrong = constants_of(variant.constants, variant.predefined)
+                found_steps = Steps(group, self.names, variant.constants, values, path, runs, variant.place)
+                self._of_variant[name] = self._steps = found_steps
+                errors |= {
+                    one: SweepError(variant.place(error.path), error.message, error.hint, error.offset)
+                    for one, error in wrong.items()
+                    if one not in found_steps.varying
+                }
         self.fixed: Mapping[str, Value] = self._steps.fixed
         self.varying = frozenset(self._steps.varying)
         self._shuffle = group.order.shuffle if group.order else None
@@ -110,7 +143,10 @@ class Group:
         self._refuse([error for name, error in errors.items() if name not in self.varying], path)
 
     def _refuse(self, errors: list[SweepError], path: Path) -> None:
-        errors += self._steps.errors
+        for steps in self._of_variant.values() or (self._steps,):
+            errors += [
+                error for error in steps.errors if (error.path, error.message) not in {(e.path, e.message) for e in errors}
+            ]
         if self._shuffle is not None and self.total_points > MAX_SHUFFLED:
             message = f"{self.total_points} points are too many to shuffle (at most {MAX_SHUFFLED})"
             errors.append(SweepError((*path, "order", "shuffle"), message))
@@ -161,6 +197,12 @@ class Group:
             self._count = GroupCount(kept=kept, dropped=self.total_points - kept)
         return self._count
 
+    def varying_in(self, variant: str) -> frozenset[str]:
+        """Names that vary from point to point of a variant; empty for a variant that the group does not use."""
+        if not variant:
+            return frozenset() if self._of_variant else self.varying
+        return frozenset(self._of_variant[variant].varying - {VARIANT}) if variant in self._of_variant else frozenset()
+
     @property
     def kept(self) -> int:
         """Points of one pass that `where` keeps; see `count`."""
@@ -178,11 +220,9 @@ class Group:
             yield from order[start : start + _CHUNK].tolist()
 
     def _point(self, index: int, repetition: int, failures: Failures) -> GroupPoint | None:
-        steps = self._steps
         values: dict[str, Any] = dict(zip(self.names, self._points[index], strict=True))
+        steps = self._of_variant[values[VARIANT]] if self._of_variant else self._steps
         env: dict[str, Any] = {**steps.fixed, **values}
-        if steps.has_words:
-            env = {name: value for name, value in env.items() if name not in TEXT_NAMES}
         step: Step | None = None
         try:
             for step in steps.computed:

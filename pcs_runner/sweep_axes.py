@@ -6,10 +6,10 @@ Everything is computed with Python's floats and `math`: the last bits of NumPy's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from pcs_runner.spec.expressions import ExpressionError, Scalar, Value, read
+from pcs_runner.spec.expressions import ExpressionError, Scalar, Value, nearest_hint, read
 from pcs_runner.spec.jobs import (
     Arange,
     AxisRange,
@@ -63,20 +63,39 @@ class Scope:
         constants: The names that an axis may use, with their values.
         seed: Seed of random draws that state none.
         inputs: The files of the spec.
+        variants: The words that `variant` may be; None when they are not to be checked.
 
     Attributes:
         errors: What was wrong so far.
     """
 
-    def __init__(self, constants: Mapping[str, Value], *, seed: int, inputs: Inputs) -> None:
+    def __init__(
+        self, constants: Mapping[str, Value], *, seed: int, inputs: Inputs, variants: Collection[str] | None = None
+    ) -> None:
         self.constants = constants
         self.seed = seed
         self.inputs = inputs
+        self.variants = variants
         self.errors: list[SweepError] = []
 
     def fail(self, path: Path, message: str, hint: str = "", offset: int = 0) -> None:
         """Remember a problem."""
         self.errors.append(SweepError(path, message, hint, offset))
+
+    def named(self, name: str, raw: Any, path: Path) -> Any:
+        """The value of a swept name: a word for `variant`, atom -> trap or a list for `qubits`, else as `value`."""
+        if name in TEXT_NAMES:
+            return self.word(raw, path)
+        if isinstance(raw, dict):
+            return {key: self.scalar(item, (*path, key)) for key, item in raw.items()}
+        return self.value(raw, path)
+
+    def word(self, word: str, path: Path) -> str:
+        """The name of a variant."""
+        if self.variants is not None and word not in self.variants:
+            hint = nearest_hint(word, self.variants) or f"its variants: {', '.join(self.variants)}"
+            self.fail(path, f'the spec has no variant "{word}"', hint if self.variants else "add `variants:`")
+        return word
 
     def value(self, raw: Any, path: Path) -> Value | None:
         """The value of a number, an expression or a list of them; None when there is none."""
@@ -114,10 +133,13 @@ class Scope:
     def table_columns(self, file: str, path: Path) -> Mapping[str, Sequence[Any]] | None:
         """The columns of a file, or None when it is no table."""
         try:
-            return read_table(self.inputs, file).columns
+            columns = read_table(self.inputs, file).columns
         except InputError as error:
             self.fail(path, error.message, error.hint)
             return None
+        for word in {word: None for name in TEXT_NAMES for word in columns.get(name, ())}:
+            self.word(word, path)
+        return columns
 
 
 def whole(value: Scalar) -> int | None:
@@ -158,9 +180,7 @@ class Computed(Sequence[Any]):
 def axis_values(name: str, axis: list[Any] | AxisRange, scope: Scope, path: Path) -> Sequence[Any] | None:
     """The values of an axis, or None when something is wrong with it (the scope knows what)."""
     if isinstance(axis, list):
-        if name in TEXT_NAMES:
-            return tuple(str(item) for item in axis)
-        values = [scope.value(item, (*path, place)) for place, item in enumerate(axis)]
+        values = [scope.named(name, item, (*path, place)) for place, item in enumerate(axis)]
         return None if any(value is None for value in values) else tuple(values)
     if axis.file is not None:
         return _column(axis, scope, path)

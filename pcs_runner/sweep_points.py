@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pcs_runner.spec.tables import TEXT_NAMES
 from pcs_runner.sweep_axes import Scope, SweepErrors, axis_values
 from pcs_runner.sweep_draws import draws
 
@@ -147,7 +146,15 @@ def _checked(place: int, length: int) -> int:
     return place
 
 
-def compile_points(node: SweepNode | None, constants: Mapping[str, Value], *, seed: int, inputs: Inputs, path: Path) -> Points:
+def compile_points(
+    node: SweepNode | None,
+    constants: Mapping[str, Value],
+    *,
+    seed: int,
+    inputs: Inputs,
+    path: Path,
+    variants: Collection[str] | None = None,
+) -> Points:
     """The points of a sweep, in order.
 
     Args:
@@ -156,13 +163,14 @@ def compile_points(node: SweepNode | None, constants: Mapping[str, Value], *, se
         seed: Seed of random draws that state none.
         inputs: The files of the spec.
         path: Where the node stands in the spec; every error's path begins with it.
+        variants: The words that `variant` may be; None when they are not to be checked.
 
     Raises:
         SweepErrors: All that is wrong with it.
     """
     if node is None:
         return Single()
-    scope = Scope(constants, seed=seed, inputs=inputs)
+    scope = Scope(constants, seed=seed, inputs=inputs, variants=variants)
     points = _points(node, scope, path)
     if points is None or scope.errors:
         raise SweepErrors(scope.errors)
@@ -226,7 +234,7 @@ def _rows(node: SweepNode, scope: Scope, path: Path) -> Points | None:
                 message = f'this point binds "{name}", which the first one does not bind'
                 scope.fail((*here, name), message, "all points of a group bind the same names")
             else:
-                columns[name].append(raw if name in TEXT_NAMES else scope.value(raw, (*here, name)))
+                columns[name].append(scope.named(name, raw, (*here, name)))
     if not columns and not scope.errors:
         scope.fail((*path, 0), "this point binds no name")
     return None if scope.errors else Columns(columns)

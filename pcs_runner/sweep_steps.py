@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.spec.expressions import PI, Evaluator, Expression, ExpressionError, Value, float_text, read
-from pcs_runner.spec.tables import TEXT_NAMES
 from pcs_runner.sweep_axes import SweepError, SweepErrors, whole
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pcs_runner.spec.jobs import JobGroup
 
 _SHOWN_NAMES = 6
+_NUMBER = re.compile(r"-?\d[\d.]*(?:e[-+]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Steps:
         values: Values of the predefined names and of the constants.
         path: Where the group stands.
         runs: What replaces the group's `runs`, and where that stands.
+        place: Where in the spec a path of these constants was written.
 
     Attributes:
         errors: What is wrong with them.
@@ -56,7 +58,6 @@ class Steps:
         where: The condition, if there is one.
         runs: The number of runs, where it is not `fixed_runs`.
         fixed_runs: Runs of every point, or None when they vary.
-        has_words: Whether an axis has words for values, which no expression can use.
     """
 
     def __init__(
@@ -67,15 +68,15 @@ class Steps:
         values: Mapping[str, Value],
         path: Path,
         runs: tuple[Any, Path],
+        place: Callable[[Path], Path] = lambda path: path,
     ) -> None:
         self.errors: list[SweepError] = []
         self.fixed = {name: value for name, value in values.items() if name not in names}
         self.varying = set(names)
         self.computed: list[Step] = []
-        self.has_words = any(name in TEXT_NAMES for name in names)
         self._unknown = {name for name in constants if name not in values}
         for name in [name for name in constants if name not in names]:
-            self._constant(self._step(name, constants[name], ("constants", name)))
+            self._constant(self._step(name, constants[name], place(("constants", name))))
         for name, raw in group.let.items():
             self._let(self._step(name, raw, (*path, "let", name)))
         self.where = None if group.where is None else self._step("where", group.where, (*path, "where"))
@@ -125,7 +126,7 @@ class Steps:
 
 
 class Failures:
-    """The first failing point of each expression, and how many there are.
+    """The first failing point of each cause, and how many there are.
 
     Args:
         names: Of the axes, for the messages.
@@ -133,24 +134,25 @@ class Failures:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        self._found: dict[Path, tuple[SweepError, int]] = {}
+        self._found: dict[tuple[Path, str], tuple[SweepError, int]] = {}
 
     def add(self, step: Step, error: ExpressionError, values: Mapping[str, Any], env: Mapping[str, Value]) -> None:
-        """Remember that a step has no value at a point."""
-        if step.path in self._found:
-            first, count = self._found[step.path]
-            self._found[step.path] = (first, count + 1)
-            return
+        """Remember that a step has no value at a point; what is said of it, but for the numbers, tells causes apart."""
         where = located(step, error, env)
+        cause = (where.path, _NUMBER.sub("#", where.message))
+        if cause in self._found:
+            first, count = self._found[cause]
+            self._found[cause] = (first, count + 1)
+            return
         place = ", ".join(f"{name}={_shown(values[name])}" for name in self._names[:_SHOWN_NAMES])
         message = where.message + (f" at {place}" if place else "")
-        self._found[step.path] = (SweepError(where.path, message, where.hint, where.offset), 0)
+        self._found[cause] = (SweepError(where.path, message, where.hint, where.offset), 0)
 
     def raise_any(self) -> None:
         """Raise what was remembered, if anything was.
 
         Raises:
-            SweepErrors: One error for each expression.
+            SweepErrors: One error for each cause.
         """
         errors = []
         for error, more in self._found.values():
@@ -199,7 +201,7 @@ def constants_of(constants: Mapping[str, Any], predefined: Mapping[str, Value]) 
 
 
 def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, str) else float_text(value)
+    return str(value) if isinstance(value, str | dict) else float_text(value)
 
 
 def is_true(value: Value) -> bool:

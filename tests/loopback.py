@@ -61,6 +61,7 @@ class Reply:
         drip_s: Send head and body one byte at a time, with so many seconds between them.
         wait_s: Seconds before anything is sent.
         reset: Answer nothing and break the connection.
+        endless: After the body this again and again, until the client goes away; nothing says how long it will be.
     """
 
     status: int = 200
@@ -70,6 +71,7 @@ class Reply:
     drip_s: float = 0.0
     wait_s: float = 0.0
     reset: bool = False
+    endless: bytes = b""
 
 
 def data(value: Any, status: int = 200, **beside: Any) -> Reply:
@@ -194,7 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         head = f"HTTP/1.1 {reply.status} Said\r\n"
-        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+        length = {} if reply.endless else {"Content-Length": str(len(reply.body))}
+        for name, value in {**length, **reply.headers}.items():
             head += f"{name}: {value}\r\n"
         message = head.encode("latin-1") + b"\r\n" + reply.body[: reply.cut]
         if reply.drip_s:
@@ -203,4 +206,6 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(reply.drip_s)
         else:
             self.connection.sendall(message)
+        while reply.endless:
+            self.connection.sendall(reply.endless)
         self.close_connection = self.close_connection or reply.cut is not None

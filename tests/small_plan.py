@@ -41,7 +41,7 @@ class SmallPlan:
     devices: Mapping[str, str] = field(default_factory=lambda: {"AnalogDevice": '{"name": "AnalogDevice"}'})
     inputs: Mapping[str, bytes] = field(default_factory=lambda: {"sequences/a.json": b"{}"})
     backend_configuration: str | None = None
-    document: Any = field(default_factory=lambda: SimpleNamespace(data_bytes=b"version: 1\n", file=""))
+    document: Any = field(default_factory=lambda: SimpleNamespace(data_bytes=b"version: 1\n", file="", overrides={}))
 
     @property
     def sequence_ids(self) -> tuple[str, ...]:
@@ -74,6 +74,9 @@ class SmallPlan:
         return f'{{"sequence": "{job.sequence}", "x": {job.variables["x"]}}}'
 
     def atoms(self, _sequence_id: str) -> tuple[str, ...]:
+        return ("q0", "q1")
+
+    def job_atoms(self, _job: PlannedJob) -> tuple[str, ...]:
         return ("q0", "q1")
 
     def duration_ns(self, _job: PlannedJob) -> int:

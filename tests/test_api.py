@@ -60,9 +60,9 @@ def test_plan_takes_a_path_a_text_or_a_loaded_spec(path: Path) -> None:
 
 
 def test_plan_can_leave_out_the_check_and_tells_its_progress(path: Path) -> None:
-    told: list[int] = []
-    assert plan(path, on_progress=told.append).durations_ns == (100, 200)
-    assert told == [2]
+    told: list[tuple[int, int | None]] = []
+    assert plan(path, on_progress=lambda done, total: told.append((done, total))).durations_ns == (100, 200)
+    assert told == [(2, 2)]
     assert plan(path, check=False).durations_ns is None
 
 

@@ -120,7 +120,7 @@ def test_pulser_is_loaded_late() -> None:
         f"{module}:{one.line} imports {one.module}"
         for module, found in MODULES.items()
         for one in found
-        if is_in(one.module, "pulser", "pulser_simulation", "numba", "scipy")
+        if is_in(one.module, "pulser", "pulser_simulation", "numba", "scipy", "xarray", "pandas", "pyarrow", "netCDF4")
         and not (one.lazy or one.typing or is_in(module, "pcs_runner.emulator.engines"))
     ]
     assert wrong == []

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 PULSE = "{op: pulse, duration: 100, amplitude: 1}"
 LIMITED = {"device": "DigitalAnalogDevice", "register": TWO_ATOMS}
-TOO_CLOSE = (
-    "The minimal distance between atoms in this device (4 µm) is not respected (up to a precision of 1e-6 µm) "
-    "for the pairs: [('a', 'b')]"
-)
+TOO_CLOSE = "a and b are 1 µm apart, DigitalAnalogDevice asks for 4 µm"
 STRONG = "amplitude reaches 20 rad/µs, rydberg_global of DigitalAnalogDevice allows 15.708"
 
 
@@ -59,10 +56,18 @@ def test_the_first_operation_that_fails_is_found_among_many(tmp_path: Path, befo
         (
             "{op: pulse, duration: 100, amplitude: -x}",
             "amplitude",
-            "All samples of an amplitude waveform must be greater than or equal to zero",
+            "amplitude falls to -10 rad/µs, and must not be negative",
         ),
-        ("{op: pulse, duration: x, amplitude: 1}", "", "duration has to be at least 16 ns"),
-        ("{op: pulse, duration: x - 20, amplitude: 1}", "", "A waveform must have a positive duration, not -10"),
+        (
+            "{op: pulse, duration: x, amplitude: 1}",
+            "amplitude.duration",
+            "10 ns, rydberg_global of DigitalAnalogDevice asks for at least 16 ns",
+        ),
+        (
+            "{op: pulse, duration: x - 20, amplitude: 1}",
+            "amplitude.duration",
+            "-10 ns, and a duration must be positive",
+        ),
     ],
 )
 def test_value_and_limit_are_told_where_they_can_be_measured(tmp_path: Path, operation: str, path: str, message: str) -> None:

@@ -48,7 +48,7 @@ def test_settings(journal: Journal) -> None:
     connection = sqlite3.connect(journal.path)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
-    assert journal._one("PRAGMA synchronous") == (2,)
+    assert journal._one("PRAGMA synchronous") == (3,)
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 

@@ -232,4 +232,7 @@ def test_columns_of_a_file_are_axes(tmp_path: Path) -> None:
 
 def test_a_variant_is_a_word() -> None:
     body = "jobs: {runs: 1, sweep: {grid: {variant: [dark, bright], omega: [1]}}, where: variant > 0}\n"
-    assert _said(body) == [("jobs.where", '"variant" is a word, not a number', "it chooses the variant of the sequence")]
+    assert _said(body) == [
+        ("jobs.sweep.grid.variant", "the spec has no variants", "add `variants:`"),
+        ("jobs.where", '"variant" is a word, not a number', "it chooses the variant of the sequence"),
+    ]

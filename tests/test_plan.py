@@ -14,7 +14,7 @@ from pulser.devices import AnalogDevice, MockDevice
 
 import pcs_runner
 from pcs_runner.errors import SpecError
-from pcs_runner.plan.check import point_text
+from pcs_runner.plan.findings import point_text
 from spec_text import assert_same, built, planned, spec_text
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def test_many_failing_points_are_counted_under_their_causes(tmp_path: Path) -> N
     path.write_text(spec_text(PULSE, jobs=jobs, **device, more="  clock: round\n"), encoding="utf-8")
     found = [str(problem).removeprefix(f"{path}:") for problem in pcs_runner.validate(path) if not problem.warning]
     assert len(found) == 2
-    assert found[0].startswith("10:7: sequence.operations[0]: duration has to be at least 16 ns (")
+    short = "10:29: sequence.operations[0].duration: 10 ns, rydberg_global of DigitalAnalogDevice asks for at least 16 ns"
+    assert found[0].startswith(f"{short} (")
     assert found[1].startswith("10:43: sequence.operations[0].amplitude: amplitude reaches 15.7333 rad/µs, ")
     assert found[1].endswith(" (130 of 602 points, first: t=10, omega=15.7333333333)")
 

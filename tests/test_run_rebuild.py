@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -365,3 +367,44 @@ def test_the_manifest_says_that_a_run_was_adopted(tmp_path: Path) -> None:
     run = Bench(small_plan(tmp_path / "two", 6, backend="pcs"), service=service, is_twin=False).start()
     assert run.manifest["adopted"] is True
     assert json.loads(RunFolder(run.folder).manifest.read_bytes())["run"] == run.uuid
+
+
+def test_failures_of_equal_jobs_are_shared_out(tmp_path: Path) -> None:
+    """Two jobs failed once each: neither counts as one that failed twice, so both still have their retry."""
+    bench = Bench(small_plan(tmp_path, xs=[1.0] * 5, chunk=3, on_failure={"retries": 1}))
+    bench.service.failures = {1.0: 2}
+    folder = interrupted_at(bench, "add_jobs", 2, "after")
+    bench.service.advance()
+    (folder / "journal.db").unlink()
+    run = bench.resume(folder)
+    bench.check_whole(run)
+    assert sorted(record.attempt for record in run.records) == [1, 1, 1, 2, 2]
+    assert len(bench.service.all_jobs()) == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE jobs SET fate = 'opfn' WHERE idx = 5",
+        "UPDATE jobs SET fate = CAST(x'6fb0656e' AS TEXT) WHERE idx = 5",
+        "UPDATE jobs SET position = position + 64 WHERE idx = 5",
+        "UPDATE jobs SET idx = idx + 64 WHERE idx = 5",
+        "UPDATE jobs SET status = 'DNNE' WHERE idx = 0",
+        "UPDATE batches SET state = 'opeo'",
+        "UPDATE batches SET next_position = next_position + 256",
+        "UPDATE run SET recorded = 300",
+        "UPDATE run SET state = 'runninf'",
+        "CREATE TABLE runs AS SELECT 1",
+    ],
+)
+def test_a_journal_with_a_changed_value_is_rebuilt(tmp_path: Path, change: str) -> None:
+    """SQLite finds nothing wrong with the file, but a row says what this program never writes."""
+    bench = Bench(small_plan(tmp_path, xs=[1.0] * 14))
+    folder = interrupted_at(bench, "add_jobs", 4, "before")
+    with closing(sqlite3.connect(folder / "journal.db")) as database, database:
+        database.execute(change)
+    run = bench.resume(folder)
+    assert len(bench.told("rebuilt")) == 1
+    bench.check_whole(run)
+    assert len(bench.service.all_jobs()) == 14
+    assert run.exit_code == 0

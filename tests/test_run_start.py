@@ -15,8 +15,9 @@ import pytest
 
 from pcs_runner.errors import InterruptedRunError, RunHeldError, StorageError, UsageError
 from pcs_runner.run import execute, lock
-from pcs_runner.run.directory import RunFolder
+from pcs_runner.run.directory import RunFolder, check_free
 from pcs_runner.run.events import KINDS, Event
+from pcs_runner.run.session import Effects
 from small_plan import Bench, small_plan
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def test_an_undisturbed_run(tmp_path: Path) -> None:
         "sequences",
         "journal.db",
         "results.jsonl",
+        "report.html",
         "results.csv",
         "counts.csv",
         "run.log",
@@ -342,3 +344,41 @@ def test_a_note_of_a_dead_holder_is_no_lock(tmp_path: Path) -> None:
     with lock.holding(tmp_path):
         pass
     assert not (tmp_path / "run.holder").exists()
+
+
+def test_a_run_that_another_process_made_meanwhile_is_gone_on_with(tmp_path: Path) -> None:
+    """Between the look at the folder and its making: the same plan's run is the run, another plan's is refused."""
+    other = Bench(small_plan(tmp_path, 3, digest="f" * 64))
+    for first, folder in ((Bench(small_plan(tmp_path, 6)), tmp_path / "same"), (other, tmp_path / "another")):
+        second = Bench(small_plan(tmp_path, 6), service=first.service)
+
+        def new_uuid(first: Bench = first, folder: Path = folder) -> str:
+            first.start(output=folder)
+            return "late"
+
+        second._shared["effects"] = Effects(new_uuid=new_uuid)
+        if first is other:
+            with pytest.raises(UsageError, match="holds a run of another plan"):
+                second.start(output=folder)
+        else:
+            assert second.start(output=folder).uuid == execute.open_run(folder).uuid != "late"
+        assert len(first.service.all_jobs()) == first.plan.total_jobs
+
+
+def test_a_folder_that_has_become_a_run_is_not_somebody_elses(tmp_path: Path) -> None:
+    """The look at it found no run, and the next one its files."""
+    check_free(Bench(small_plan(tmp_path, 3)).start().folder)
+
+
+@pytest.mark.parametrize("moment", ["opened", "written"])
+def test_a_log_that_cannot_be_written_stops_no_run(tmp_path: Path, moment: str) -> None:
+    """Neither when the file cannot be opened, nor when it is full at the end."""
+    bench = Bench(small_plan(tmp_path, 3))
+
+    def spoil(event: Event) -> None:
+        if event.kind == "created":
+            log = Path(event.message) / "run.log"
+            log.mkdir() if moment == "opened" else log.symlink_to("/dev/full")
+
+    bench._shared["on_event"] = spoil
+    bench.check_whole(bench.start())

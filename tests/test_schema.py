@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -435,3 +436,16 @@ def test_what_pulser_prints_can_be_pasted() -> None:
         pasted = "version: 1\nname: pasted\njobs: {runs: 1}\nsequence: " + text
         indented = json.dumps({"version": 1, "name": "pasted", "jobs": {"runs": 1}, "sequence": json.loads(text)}, indent=2)
         assert check(pasted) == check(indented), name
+
+
+def test_every_key_is_described_for_editors() -> None:
+    schema = spec_schema()
+    definitions = schema["$defs"]
+
+    def described(one: dict[str, Any]) -> bool:
+        return bool({"description", "const"} & one.keys()) or described(definitions[one["$ref"].rpartition("/")[2]])
+
+    for name, one in [("spec", schema), *definitions.items()]:
+        for key, value in one.get("properties", {}).items():
+            assert "$ref" in value or {"description", "const"} & value.keys(), f"{name}.{key}"
+            assert described(value), f"{name}.{key}"

@@ -408,10 +408,9 @@ def test_a_target_replaces_the_runs() -> None:
     assert compiled.name == "scan"
 
 
-def test_words_of_a_variant_are_values_but_no_numbers() -> None:
-    (point,) = _group(sweep={"grid": {"variant": ["dark"]}}).points()
-    assert point.values == {"variant": "dark"}
-    assert "variant" not in point.env
+def test_words_of_a_variant_and_traps_are_values_as_they_are() -> None:
+    (point,) = _group(sweep={"grid": {"variant": ["dark"], "qubits": [{"q0": "2 + 2"}]}}).points()
+    assert point.values == {"variant": "dark", "qubits": {"q0": 4}}
 
 
 def test_all_that_is_wrong_with_a_group_is_said_at_once() -> None:

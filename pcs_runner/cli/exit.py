@@ -126,9 +126,12 @@ def _report_bug(error: BaseException, session: Session) -> int:
 def _keep(text: str, folder: Path | None) -> Path | None:
     """Append a traceback to the run's log, or put it into a temporary file; where it is now."""
     if folder is not None:
-        with contextlib.suppress(OSError), (folder / "run.log").open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(text)
-            return folder / "run.log"
+        log = folder / "run.log"
+        with contextlib.suppress(OSError):
+            log.touch(mode=0o600)
+            with log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(text)
+            return log
     import tempfile
 
     with contextlib.suppress(OSError):

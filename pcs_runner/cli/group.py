@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,16 @@ COMMANDS = (
     "run",
     "validate",
     "plan",
+    "draw",
     "status",
     "resume",
     "cancel",
     "retry",
     "verify",
+    "report",
+    "diff",
+    "export",
+    "import",
     "devices",
     "login",
     "logout",
@@ -29,7 +35,7 @@ COMMANDS = (
     "schema",
     "init",
 )
-"""Every command, in the order of the help; each is `command` in the module of its name."""
+"""Every command, in the order of the help; each is `command` in the module of its name (`import_` for `import`)."""
 
 DEFAULT = "run"
 
@@ -45,7 +51,7 @@ class CommandGroup(click.Group):
         """The command of this name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"pcs_runner.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"pcs_runner.cli.{_module(cmd_name)}").command
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -62,6 +68,10 @@ class CommandGroup(click.Group):
         from click.shell_completion import CompletionItem
 
         return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+def _module(command: str) -> str:
+    return f"{command}_" if keyword.iskeyword(command) else command
 
 
 def _command_first(args: list[str]) -> list[str]:

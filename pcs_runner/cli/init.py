@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pcs_runner.cli import options
+from pcs_runner.cli.files import write_new
 from pcs_runner.cli.session import Session, command_line
 from pcs_runner.cli.text import printable
 from pcs_runner.errors import UsageError
@@ -68,10 +69,10 @@ def command(session: Session, destination: str) -> int:
         raise UsageError(f"{printable(str(file))} exists already, and init overwrites nothing")
     if not file.parent.is_dir():
         raise UsageError(f"the folder {printable(str(file.parent))} does not exist", hint=command_line("init", file.name))
-    schema = _schema(session, file.parent)
+    schema = schema_for(session, file.parent)
     words = {verb: command_line(verb, file) for verb in ("validate", "plan", "run")}
     text = TEMPLATE.format(schema=schema, name=name, **words)
-    _write_new(file, text)
+    write_new(file, text)
     session.say(f"wrote {printable(str(file))}", f"next: {command_line(file)}")
     session.out(printable(str(file)))
     return 0
@@ -97,7 +98,7 @@ def _name(file: Path) -> str:
     return name
 
 
-def _schema(session: Session, folder: Path) -> str:
+def schema_for(session: Session, folder: Path) -> str:
     """The schema for the modeline, relative to the spec's folder; written there when none is found above."""
     from pcs_runner.spec.schema import schema_text
 
@@ -108,21 +109,6 @@ def _schema(session: Session, folder: Path) -> str:
                 return Path(os.path.relpath(candidate, start)).as_posix()
         if (above / ".git").exists():
             break
-    _write_new(folder / SCHEMA_FILE, schema_text())
+    write_new(folder / SCHEMA_FILE, schema_text())
     session.say(f"wrote {printable(str(folder / SCHEMA_FILE))}")
     return SCHEMA_FILE
-
-
-def _write_new(file: Path, text: str) -> None:
-    """Write a file that is not there yet; a half-written one is taken away again.
-
-    Raises:
-        OSError: It exists, or the disk refuses.
-    """
-    with file.open("x", encoding="utf-8", newline="\n") as stream:
-        try:
-            stream.write(text)
-            stream.flush()
-        except BaseException:
-            file.unlink()
-            raise

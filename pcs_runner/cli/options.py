@@ -61,6 +61,19 @@ dask = click.option(
 
 detach = click.option("--detach", is_flag=True, help="Submit every job and leave; `pcs-run resume` collects the results.")
 
+allow_code = click.option("--allow-code", is_flag=True, help="Run the Python code that the spec names.")
+
+settings = click.option(
+    "-S",
+    "--set",
+    "settings",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Another value in the spec, as YAML; repeatable. The manifest keeps it.",
+)
+
+select = click.option("--select", metavar="CONDITION", help="Keep only the points for which this holds, beside where.")
+
 yes = click.option("--yes", is_flag=True, help="Spend QPU time without asking.")
 
 events = json_output("Events as JSON Lines on stdout.")
@@ -68,3 +81,9 @@ events = json_output("Events as JSON Lines on stdout.")
 spec_argument = click.argument("spec", type=click.Path(path_type=Path))
 
 run_argument = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+
+
+def changes(settings: tuple[str, ...], select: str | None) -> list[str]:
+    """`-S` and `--select` as they were typed, for the next command."""
+    typed = [part for setting in settings for part in ("-S", setting)]
+    return typed if select is None else [*typed, "--select", select]

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from pcs_runner.cli.session import Session
     from pcs_runner.run.outcome import Run
 
-_FILES = ("results.jsonl", "results.csv", "counts.csv", "manifest.json", "run.log")
+_FILES = (
+    "results.jsonl",
+    "results.csv",
+    "counts.csv",
+    "results.parquet",
+    "results.nc",
+    "report.html",
+    "manifest.json",
+    "run.log",
+)
 
 
 def conclude(session: Session, run: Run) -> int:
@@ -43,6 +52,8 @@ def tell(session: Session, run: Run) -> None:
     session.say(f"{printable(run.state)}: {_counts(run)}")
     if run.results_csv_path.is_file():
         session.say(f"results: {printable(str(run.results_csv_path))}")
+    if (run.folder / "report.html").is_file():
+        session.say(f"report: {printable(str(run.folder / 'report.html'))}")
     if not session.json:
         session.out(printable(str(run.folder)))
 
@@ -55,6 +66,7 @@ def status_lines(run: Run) -> Iterator[str]:
         host, pid = run.held_by
         yield f"held by  pid {pid} on {printable(host)}"
     yield f"jobs     {run.recorded} of {'?' if run.total is None else run.total} recorded: {_counts(run)}"
+    yield from _observables(run)
     for batch in run.batch_ids:
         yield f"batch    {printable(batch)}"
     for identifier, kind, jobs, outcome in run.strangers:
@@ -76,10 +88,20 @@ def summary(run: Run) -> dict[str, Any]:
         "recorded": run.recorded,
         "counts": dict(run.counts),
         "batch_ids": list(run.batch_ids),
+        "last_observables": dict(last.estimates) if (last := run.last_record) is not None else {},
         "strangers": [list(stranger) for stranger in run.strangers],
         "held_by": run.held_by,
         "exit_code": run.exit_code,
     }
+
+
+def _observables(run: Run) -> Iterator[str]:
+    """The spec's observables of the last recorded job."""
+    last = run.last_record
+    for name, one in last.estimates.items() if last is not None else ():
+        value, error = one["value"], one["error"]
+        text = "none" if value is None else f"{value:.4g}" + ("" if error is None else f" ± {error:.2g}")
+        yield printable(f"last     {name} = {text} (job {last.index if last else 0})")
 
 
 def _counts(run: Run) -> str:

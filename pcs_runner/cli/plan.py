@@ -25,19 +25,43 @@ _UNITS = {"distance": "µm", "duration": "ns", "period": "ns", "amp": "rad/µs",
 @click.command("plan", short_help="Print what a run would do and cost.")
 @options.spec_argument
 @options.target
-@options.json_output("The plan as one JSON object.")
+@options.settings
+@options.select
+@options.allow_code
+@click.option("--points", is_flag=True, help="Print every job instead, as CSV: point, runs, duration, sequence.")
+@options.json_output("The plan as one JSON object; with --points one a line for each job.")
 @options.verbosity
 @click.pass_obj
-def command(session: Session, spec: Path, target: str | None) -> int:
+def command(
+    session: Session,
+    spec: Path,
+    target: str | None,
+    settings: tuple[str, ...],
+    select: str | None,
+    allow_code: bool,
+    points: bool,
+) -> int:
     """Print what running SPEC would do: points, jobs, sequences, device and its limits, cost, digest. Send nothing."""
     from pcs_runner import api
+    from pcs_runner.cli.plan_points import print_points
     from pcs_runner.cli.progress import Follower
     from pcs_runner.run.engine import engines_of
+    from pcs_runner.spec.overrides import read_settings
 
-    session.next_command = command_line("validate", spec)
+    session.next_command = command_line("validate", spec, *options.changes(settings, select))
     with Follower(session) as follower:
-        plan = api.plan(spec, target, on_progress=follower.checked)
-        found = api.estimate(plan)
+        plan = api.plan(
+            spec,
+            target,
+            allow_code=allow_code,
+            overrides=read_settings(settings),
+            select=select,
+            on_progress=follower.checked,
+        )
+        found = None if points else api.estimate(plan)
+    if points:
+        print_points(session, plan)
+        return 0
     summary = {**plan.summary(), **(found.summary() if found else {}), "engines": engines_of(plan)}
     if session.json:
         session.out_json(summary)

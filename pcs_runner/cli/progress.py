@@ -144,7 +144,7 @@ class Follower:
         self._display.close()
 
     def checked(self, done: int, total: int | None = None) -> None:
-        """So many points have been built by Pulser."""
+        """So many points have been checked."""
         self._display.stage("validated", done, total)
 
     def line(self, text: str) -> None:
@@ -194,6 +194,8 @@ _SENTENCES = {
     "job_failed": "job {event.number} failed: {event.message}",
     "stopping": "stopping: {event.message}",
     "stranger": "stranger {event.batch_id}: {event.message}",
+    "not_derived": "no {event.message}: its packages are not installed; `pip install 'pcs-runner[data]'`, then export it",
+    "report_failed": "warning: no report.html: {event.message}",
     "finished": "",
 }
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="The run folder; default runs/NAME/TIME-DIGEST."
 )
 @click.option("--new", is_flag=True, help="Run a finished or unfinished plan again, in a new folder.")
+@options.settings
+@options.select
+@options.allow_code
 @options.detach
 @options.yes
 @options.workers
@@ -37,6 +40,9 @@ def command(
     target: str | None,
     output: Path | None,
     new: bool,
+    settings: tuple[str, ...],
+    select: str | None,
+    allow_code: bool,
     detach: bool,
     yes: bool,
     workers: int | None,
@@ -50,10 +56,18 @@ def command(
     from pcs_runner import api
     from pcs_runner.cli.outcome import conclude, leave
     from pcs_runner.cli.progress import Follower
+    from pcs_runner.spec.overrides import read_settings
 
-    session.next_command = command_line("validate", spec)
+    session.next_command = command_line("validate", spec, *options.changes(settings, select))
     with Follower(session) as follower:
-        plan = api.plan(spec, target, on_progress=follower.checked)
+        plan = api.plan(
+            spec,
+            target,
+            allow_code=allow_code,
+            overrides=read_settings(settings),
+            select=select,
+            on_progress=follower.checked,
+        )
         _announce(follower, plan)
         cost = api.estimate(plan) if plan.target.spends else None
     _ask(session, plan, yes=yes, cost=cost)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @click.command("validate", short_help="Print every problem of every spec, located.")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.target
+@options.settings
+@options.select
+@options.allow_code
 @click.option(
     "--format",
     "form",
@@ -30,18 +33,28 @@ if TYPE_CHECKING:
 @options.json_output("The same as --format json.")
 @options.verbosity
 @click.pass_obj
-def command(session: Session, specs: tuple[Path, ...], target: str | None, form: str | None) -> int:
+def command(
+    session: Session,
+    specs: tuple[Path, ...],
+    target: str | None,
+    settings: tuple[str, ...],
+    select: str | None,
+    allow_code: bool,
+    form: str | None,
+) -> int:
     """Print every problem of the SPECs as `file:line:column: path: message`; send nothing.
 
     Exit code 2 when there is one; warnings do not count.
     """
     from pcs_runner import api
+    from pcs_runner.spec.overrides import read_settings
 
+    overrides = read_settings(settings)
     reported: list[Problem] = []
     wrong: list[Path] = []
     form = form or ("json" if session.json else "text")
     for spec in specs:
-        problems = api.validate(spec, target)
+        problems = api.validate(spec, target, allow_code=allow_code, overrides=overrides, select=select)
         reported += problems
         if any(not problem.warning for problem in problems):
             wrong.append(spec)
@@ -54,7 +67,7 @@ def command(session: Session, specs: tuple[Path, ...], target: str | None, form:
         return 0
     count = sum(not problem.warning for problem in reported)
     session.labelled("error", f"{plural(count, 'problem')} in {plural(len(wrong), 'spec')}", style="bold red")
-    session.labelled("next", command_line("validate", *wrong), style="bold")
+    session.labelled("next", command_line("validate", *wrong, *options.changes(settings, select)), style="bold")
     return 2
 
 

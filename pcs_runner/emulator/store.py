@@ -72,7 +72,7 @@ class Store:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=DELETE")  # WAL must not be used on network file systems, where homes are
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA synchronous=EXTRA")  # FULL does not sync that the rollback journal is gone
             self._prepare()
 
     def _prepare(self) -> None:

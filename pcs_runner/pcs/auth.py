@@ -18,6 +18,7 @@ from pcs_runner.pcs.effects import Effects
 from pcs_runner.pcs.endpoints import host_of
 from pcs_runner.pcs.errors import AnswerError, PcsError, RefusedError, safe_text
 from pcs_runner.pcs.exchange import Call
+from pcs_runner.pcs.masking import MASK, PIECE, masked
 from pcs_runner.pcs.tokens import Token, TokenCache
 
 if TYPE_CHECKING:
@@ -119,11 +120,15 @@ class Bearer:
             return self._token.value
 
     def hide(self, text: str) -> str:
-        """The text with `***` for every secret that this object has handled."""
-        for secret in (*self._origin.secrets, *self._seen):
-            if len(secret) > 3:
-                text = text.replace(secret, "***")
-        return text
+        """The text with `***` for every secret that this object has handled, or a part of one."""
+        return masked(text, (*self._origin.secrets, *self._seen))
+
+    def without_token(self, body: bytes) -> bytes:
+        """A body, of any length, with `***` for every token that this object has handled."""
+        for token in self._seen:
+            if len(token) >= PIECE:
+                body = body.replace(token.encode(), MASK.encode())
+        return body
 
     def _fetched(self) -> Token:
         token = self._origin.fetch()
@@ -201,14 +206,14 @@ def password_grant(caller: Caller, service: TokenService, username: str, passwor
     try:
         return caller.carry_out(call, _read_token)
     except RefusedError as error:
-        words = error.description.replace(password, "***") if len(password) > 3 else error.description
+        words = masked(error.description, (password,))
         wrong = error.status in (400, 401, 403)
         what = f"refuses user name or password of {name}" if wrong else f"refuses to give a token (HTTP {error.status})"
         hint = f"Check PASQAL_USERNAME and PASQAL_PASSWORD, or type them again: `{LOGIN}`." if wrong else error.hint
         failure = AuthError(f"{host} {what}{f': {words}' if words else ''}", status=error.status, code=error.code, hint=hint)
     except PcsError as error:
         hint = f"{error.hint or 'Try later.'} Nothing was sent to PCS."
-        failure = AuthError(f"no token: {error.message}", status=error.status, hint=hint)
+        failure = AuthError(f"no token: {masked(error.message, (password,))}", status=error.status, hint=hint)
     raise failure
 
 

@@ -6,6 +6,7 @@ import http.client
 import io
 import logging
 import os
+import socket
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.util.connection import create_connection
 
 from pcs_runner.errors import UsageError
 from pcs_runner.pcs import access
@@ -294,9 +296,37 @@ class _TimedResponse(http.client.HTTPResponse):
 class _Connection(urllib3.connection.HTTPConnection):
     response_class = _TimedResponse
 
+    def _new_conn(self) -> socket.socket:
+        return _connected(self)
+
 
 class _SecureConnection(urllib3.connection.HTTPSConnection):
     response_class = _TimedResponse
+
+    def _new_conn(self) -> socket.socket:
+        return _connected(self)
+
+
+def _connected(connection: urllib3.connection.HTTPConnection) -> socket.socket:
+    """A connection to one of the server's addresses, before the deadline: urllib3 gives each of them its own time."""
+    host, port = connection._dns_host.strip("[]"), connection.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise urllib3.exceptions.NameResolutionError(connection.host, connection, error) from error
+    failed: OSError = TimeoutError()
+    for address in dict.fromkeys(str(entry[4][0]) for entry in found):
+        left_s = min(CONNECT_S, _clock.left_s())
+        if left_s <= 0:
+            break
+        try:
+            options = connection.socket_options
+            return create_connection((address, port), left_s, source_address=connection.source_address, socket_options=options)
+        except OSError as error:
+            failed = error
+    if isinstance(failed, TimeoutError):
+        raise urllib3.exceptions.ConnectTimeoutError(connection, f"no connection to {host}") from failed
+    raise urllib3.exceptions.NewConnectionError(connection, f"no connection to {host}") from failed
 
 
 class _Pool(urllib3.HTTPConnectionPool):

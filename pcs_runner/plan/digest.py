@@ -54,6 +54,8 @@ class Digest:
 
 
 def _text(value: Any) -> str:
+    if value.__class__ is dict:
+        return json.dumps(value)  # the traps of a mappable register
     return f"[{','.join(map(float_text, value))}]" if value.__class__ is list else f"{value + 0.0:.12g}"
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pcs_runner.sequence.template import FieldError, form_text
+from pcs_runner.sequence.fields import FieldError
+from pcs_runner.sequence.template import form_text
+from pcs_runner.sweep import VARIANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pcs_runner.sequence.devices import ResolvedDevice
-    from pcs_runner.sequence.template import SequenceVariable
+    from pcs_runner.sequence.choice import SequenceTemplate
     from pcs_runner.spec.expressions import Value
     from pcs_runner.sweep import Group, GroupPoint
 
@@ -56,51 +57,23 @@ class PointError(Exception):
         self.point = point
 
 
-class SequenceTemplate(Protocol):
-    """What a form of sequence answers for a point; kept by `Template` (inline) and `FileTemplate`."""
-
-    variables: tuple[SequenceVariable, ...]
-
-    @property
-    def structural_names(self) -> frozenset[str]:
-        """Varying names that give sequences of their own."""
-
-    def key(self, env: Mapping[str, Value]) -> tuple[str, ...]:
-        """What tells the point's sequence from the others."""
-
-    def values(self, env: Mapping[str, Value]) -> dict[str, Any]:
-        """The value of every sequence variable."""
-
-    def check_values(self, env: Mapping[str, Value]) -> None:
-        """Refuse NaN, infinity, and a fractional duration, time or target."""
-
-    def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:
-        """Durations off the clock."""
-
-    def form(self, env: Mapping[str, Value]) -> dict[str, Any]:
-        """The sequence with its variables left open, without device, version and Pulser: for ids and digests."""
-
-    def text(self, env: Mapping[str, Value], device: ResolvedDevice, name: str) -> str:
-        """The sequence with its variables left open, in Pulser's abstract representation (a JSON string)."""
-
-
 class Expansion:
     """The jobs of a spec.
 
     Args:
         groups: Compiled job groups, in order.
         template: The sequence.
-        device_name: Name of the device, part of a sequence's id.
+        device_names: Variant -> name of its device, part of a sequence's id; without a name, the spec as it stands.
 
     Attributes:
         environments: Sequence id -> the names of the first point that uses it, for building the sequence later.
         hashes: Sequence id -> the whole hash of the sequence's form.
     """
 
-    def __init__(self, groups: Sequence[Group], template: SequenceTemplate, device_name: str) -> None:
+    def __init__(self, groups: Sequence[Group], template: SequenceTemplate, device_names: Mapping[str, str]) -> None:
         self.groups = tuple(groups)
         self.template = template
-        self.device_name = device_name
+        self.device_names = device_names
         self.environments: dict[str, Mapping[str, Value]] = {}
         self.hashes: dict[str, str] = {}
         self._ids: dict[tuple[str, ...], str] = {}
@@ -145,7 +118,7 @@ class Expansion:
         key = self.template.key(env)
         found = self._ids.get(key)
         if found is None:
-            text = form_text(self.template.form(env), self.device_name)
+            text = form_text(self.template.form(env), self.device_names[str(env.get(VARIANT, ""))])
             found = self._ids[key] = self._name(hashlib.sha256(text.encode()).hexdigest())
             self.environments.setdefault(found, dict(env))
         return found

@@ -6,27 +6,32 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import SpecError
-from pcs_runner.plan.check import Findings, point_text
 from pcs_runner.plan.digest import Digest
-from pcs_runner.plan.expansion import Expansion, SequenceTemplate, plain_point
+from pcs_runner.plan.expansion import Expansion, plain_point
+from pcs_runner.plan.findings import Findings, point_text
 from pcs_runner.plan.plan import Plan
 from pcs_runner.plan.target import Target, resolve_target
+from pcs_runner.plan.user_code import UserFunctions, in_code
+from pcs_runner.plan.variant import FILE_PATH, Source, Variant
+from pcs_runner.sequence.choice import Choice
 from pcs_runner.sequence.coefficients import C6_BY_LEVEL
 from pcs_runner.sequence.devices import DeviceError, ResolvedDevice, resolve_device
 from pcs_runner.sequence.emulation import ConfigError, backend_configuration
-from pcs_runner.sequence.from_file import FileTemplate, device_name, parse_sequence
-from pcs_runner.sequence.lower import Lowered, lower
-from pcs_runner.sequence.template import FieldError, Template
+from pcs_runner.sequence.fields import FieldError
+from pcs_runner.sequence.from_file import device_name, parse_sequence
 from pcs_runner.spec.document import parse_document
 from pcs_runner.spec.expressions import INTERACTION_COEFF
-from pcs_runner.spec.names import AXIS_ONLY, check_names
+from pcs_runner.spec.names import check_parts
+from pcs_runner.spec.observables import observable_problems
+from pcs_runner.spec.overrides import override
 from pcs_runner.spec.schema import validate
-from pcs_runner.spec.sequences import DeviceFile, FileSequence, InlineSequence
+from pcs_runner.spec.sequences import DeviceFile
 from pcs_runner.spec.tables import InputError, Inputs
-from pcs_runner.sweep import Group, SweepErrors
+from pcs_runner.spec.variants import constants_changed, variant_document
+from pcs_runner.sweep import VARIANT, Group, SweepErrors
 
 if TYPE_CHECKING:
     import pathlib
@@ -34,41 +39,51 @@ if TYPE_CHECKING:
 
     from pcs_runner.errors import Problem
     from pcs_runner.plan.expansion import PointError
+    from pcs_runner.plan.user_code import Policy
+    from pcs_runner.sequence.choice import SequenceTemplate
     from pcs_runner.spec.document import Document, Path
     from pcs_runner.spec.models import Spec
-    from pcs_runner.spec.sequences import VariableDeclaration
 
 TRIED_POINTS = 100
 WELL_KNOWN_DEVICES = ("AnalogDevice", "DigitalAnalogDevice", "MockDevice")
 """Taken for granted where Pulser need not be imported; any other name is looked up."""
 
 
-def make_plan(document: Document, *, target: str | None = None, pinned: Mapping[str, str] | None = None) -> Plan:
+def make_plan(
+    document: Document, *, target: str | None = None, pinned: Mapping[str, str] | None = None, code: Policy = "refused"
+) -> Plan:
     """Plan a spec on a target; reads files beside the spec, sends nothing, builds nothing with Pulser.
 
     Args:
         document: The spec.
         target: Name of a target; default `local`.
         pinned: Device name -> spec, of a run that is resumed.
+        code: What is done with Python code that the spec names.
 
     Raises:
         SpecError: Everything wrong with the spec that can be said without building a sequence.
         UsageError: No such target.
     """
     spec = validate(document)
-    return _Making(document, spec, resolve_target(spec, document, target), pinned or {}).plan()
+    return _Making(document, spec, resolve_target(spec, document, target), pinned or {}, code).plan()
 
 
 def reference_problems(document: Document, spec: Spec) -> list[Problem]:
     """What is wrong between the parts of a spec, for the target `local`; Pulser is not imported."""
     try:
-        making = _Making(document, spec, resolve_target(spec, document, None), {})
+        making = _Making(document, spec, resolve_target(spec, document, None), {}, "unread")
         return making.references()
     except SpecError as error:
         return list(error.problems)
 
 
-def plan_from_run(spec: bytes, inputs: pathlib.Path, target: Mapping[str, Any], devices: Mapping[str, str]) -> Plan:
+def plan_from_run(
+    spec: bytes,
+    inputs: pathlib.Path,
+    target: Mapping[str, Any],
+    devices: Mapping[str, str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Plan:
     """The plan of a run folder, from what the folder keeps: the same jobs, whatever happened to the spec and its files since.
 
     Args:
@@ -76,12 +91,14 @@ def plan_from_run(spec: bytes, inputs: pathlib.Path, target: Mapping[str, Any], 
         inputs: Folder with the files that the spec read.
         target: The target as the manifest keeps it; its `name` counts.
         devices: Device name -> spec, as pinned in the manifest.
+        overrides: What the command line changed in the spec, as the manifest keeps it.
 
     Raises:
         SpecError: The spec is not one for this version.
     """
     document = parse_document(spec, file=str(inputs.parent / "spec.yaml"), folder=inputs)
-    return make_plan(document, target=str(target["name"]), pinned=devices)
+    document = override(document, overrides or {})
+    return make_plan(document, target=str(target["name"]), pinned=devices, code="recorded")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,30 +113,33 @@ class _Count:
 class _Making:
     """The steps from a valid spec to a plan; each raises what it finds wrong, all at once."""
 
-    def __init__(self, document: Document, spec: Spec, target: Target, pinned: Mapping[str, str]) -> None:
+    def __init__(self, document: Document, spec: Spec, target: Target, pinned: Mapping[str, str], code: Policy) -> None:
         self.document = document
         self.spec = spec
         self.target = target
         self.pinned = pinned
         self.inputs = Inputs(document.folder)
-        self.lowered = Lowered()
-        self.file_text = ""
+        self.functions = UserFunctions(code, self.inputs, document.folder)
+        self.sources = [Source(document=document, spec=spec)]
 
     def plan(self) -> Plan:
         self._refuse_unknown_features()
         self._read_sequence()
+        self._call_code()
         self._check_references()
-        configuration, device = self._configuration(), self._device()
-        expansion = self._expansion(device.name, device.interaction_coeff)
+        configuration, devices = self._configuration(), self._devices()
+        expansion = self._expansion(devices, {name: device.interaction_coeff for name, device in devices.items()})
         count, digest = self._survey(expansion)
-        if self._recalibrated(device):
-            digest = self._digest_of(self._expansion(device.name, device.nominal_interaction_coeff))
+        if any(self._recalibrated(device) for device in devices.values()):
+            nominal = {name: device.nominal_interaction_coeff for name, device in devices.items()}
+            digest = self._digest_of(self._expansion(devices, nominal))
         self._check_budget(count)
         return Plan(
             document=self.document,
             spec=self.spec,
             target=self.target,
-            device=device,
+            device=devices[""],
+            variants={one.variant: Variant(spec=one.spec, device=devices[one.variant]) for one in self.sources},
             expansion=expansion,
             digest=digest,
             total_jobs=count.jobs,
@@ -127,8 +147,9 @@ class _Making:
             dropped_points=sum(group.count().dropped for group in expansion.groups),
             total_runs=count.runs,
             jobs_by_sequence=count.by_sequence,
-            inputs=dict(self.inputs.contents),
+            inputs={**self.inputs.contents, **self.functions.recorded()},
             backend_configuration=configuration,
+            code_warnings=tuple(self.functions.warnings(self.document)),
         )
 
     # ---- references
@@ -137,38 +158,73 @@ class _Making:
         """What the language has and this version does not carry out is refused, not ignored."""
         spec = self.spec
         found: list[tuple[Path, str]] = []
-        if spec.variants:
-            found.append((("variants",), "variants"))
         if spec.reuse:
             found.append((("reuse",), "reuse of earlier runs"))
-        if spec.results.observables:
-            found.append((("results", "observables"), "observables over counts"))
-        if not isinstance(spec.sequence, InlineSequence | FileSequence):
-            found.append((("sequence", "python"), "sequences made by Python code"))
-        found += [
-            (("results", "formats", number), f"the format {name}")
-            for number, name in enumerate(spec.results.formats)
-            if name not in {"jsonl", "csv"}
-        ]
         self._raise(
             self.document.problem(path, f"this version of pcs-runner does not have {what}", hint="take it out")
             for path, what in found
         )
 
     def _read_sequence(self) -> None:
-        section = self.spec.sequence
-        if isinstance(section, InlineSequence):
-            self.lowered = lower(section)
+        """Read the sequence of the spec and of each variant."""
+        problems: list[Problem] = []
+        for name in self.spec.variants:
+            document = variant_document(self.document, name)
+            try:
+                self.sources.append(Source(document=document, spec=validate(document), variant=name))
+            except SpecError as error:
+                problems += error.problems
+        for source in self.sources:
+            try:
+                source.read(self.inputs, self.functions)
+            except InputError as error:
+                problems.append(source.document.problem(FILE_PATH, error.message, hint=error.hint))
+            except FieldError as error:
+                problems.append(source.document.problem(error.path, error.message, hint=error.hint, offset=error.offset))
+        self._raise(dict.fromkeys(problems))
+
+    def _call_code(self) -> None:
+        """Call the code of each source at its first point, once the names are known to be in order."""
+        sources = {source.variant: source for source in self.sources if source.calls is not None}
+        if not sources:
             return
-        assert isinstance(section, FileSequence)
-        path: Path = ("sequence", "file")
+        self._raise(self._names())
+        guess = C6_BY_LEVEL[70] if self.target.device is None else self._devices()[""].interaction_coeff
+        groups = self._groups({source.variant: guess for source in self.sources})  # the code itself says on which device it is
+        faults: dict[str, list[tuple[FieldError, Mapping[str, Any]]]] = {name: [] for name in sources}
+        unused = dict(sources)
+        for group in groups:
+            for point in group.points():
+                waiting = {name for name, source in sources.items() if not source.file_text and len(faults[name]) < TRIED_POINTS}
+                if not waiting:
+                    break
+                name = _variant(point.env)
+                unused.pop(name, None)
+                if name in waiting:
+                    self._try_call(sources[name], point.env, plain_point(group, point), faults[name])
+        called = next((source.file_text for source in sources.values() if source.file_text), "")
+        if not called and not any(faults.values()):
+            raise self._no_point()
+        for source in unused.values():
+            source.file_text = called  # no point asks for it: any sequence will do
+        self._raise(
+            self._first_fault(source.document, *faults[name][0])
+            for name, source in sources.items()
+            if faults[name] and not source.file_text
+        )
+
+    @staticmethod
+    def _try_call(
+        source: Source, env: Mapping[str, Any], point: Mapping[str, Any], faults: list[tuple[FieldError, Mapping[str, Any]]]
+    ) -> None:
         try:
-            self.file_text = self.inputs.read(section.file).decode("utf-8", "replace")
-            parse_sequence(self.file_text)
-        except InputError as error:
-            self._raise([self.document.problem(path, error.message, hint=error.hint)])
-        except FieldError as error:
-            self._raise([self.document.problem(error.path, error.message, hint=error.hint)])
+            source.call(env)
+        except FieldError as fault:
+            faults.append((fault, point))
+
+    def _first_fault(self, document: Document, fault: FieldError, point: Mapping[str, Any]) -> Problem:
+        message = fault.message + (f" at {point_text(point)}" if point else "")
+        return in_code(document.problem(fault.path, message, hint=fault.hint, offset=fault.offset), fault)
 
     def references(self) -> list[Problem]:
         """Everything wrong between the parts that can be said without a device."""
@@ -181,16 +237,23 @@ class _Making:
         self._raise([*problems, *self._other_references({problem.path for problem in problems})] if problems else ())
 
     def _names(self) -> list[Problem]:
-        uses = [(slot.path, slot.expression) for slot in self.lowered.slots()]
-        binds = None if not self.file_text else parse_sequence(self.file_text)["variables"]
-        problems = [self.document.problem(f.path, f.message, hint=f.hint, offset=f.offset) for f in self.lowered.faults]
-        return [*problems, *check_names(self.spec, self.document, uses, binds, inputs=self.inputs)]
+        faults = [
+            source.document.problem(f.path, f.message, hint=f.hint, offset=f.offset)
+            for source in self.sources
+            for f in source.faults
+        ]
+        changed = frozenset(constants_changed(self.document.data))
+        if any("device" in overlay.get("sequence", {}) for overlay in self.spec.variants.values()):
+            changed |= {INTERACTION_COEFF}
+        parts = [source.part(changed) for source in self.sources]
+        observables = observable_problems(self.spec, self.document, self.inputs)
+        return [*dict.fromkeys(faults), *observables, *check_parts(parts, inputs=self.inputs)]
 
     def _other_references(self, told: set[str], *, device: bool = True) -> Iterator[Problem]:
         """What would be found next, said now because something has been found: device and sweeps, but for what was told."""
-        unsure = device and self._given_device()[0] not in WELL_KNOWN_DEVICES
-        steps: list[Callable[[], object]] = [self._device] if unsure else []
-        steps.append(partial(self._groups, C6_BY_LEVEL[70]))
+        unsure = device and any(self._given_device(source)[0] not in WELL_KNOWN_DEVICES for source in self.sources)
+        steps: list[Callable[[], object]] = [self._devices] if unsure else []
+        steps.append(partial(self._groups, {source.variant: C6_BY_LEVEL[70] for source in self.sources}))
         for step in steps:
             try:
                 step()
@@ -214,25 +277,35 @@ class _Making:
             path = (*path, error.key) if error.key else path
             raise SpecError([self.document.problem(path, error.message, hint=error.hint)]) from error
 
-    def _given_device(self) -> tuple[Any, Path]:
+    def _given_device(self, source: Source) -> tuple[Any, Path]:
         """The device in use as the spec gives it, and where."""
         if self.target.device is not None:
             return self.target.device, ("targets", self.target.name, "device")
-        section = self.spec.sequence
-        given = section.device if isinstance(section, InlineSequence) else parse_sequence(self.file_text)["device"]
-        return given, ("sequence", "device")
+        return source.device, ("sequence", "device")
 
-    def _device(self) -> ResolvedDevice:
-        given, path = self._given_device()
-        try:
-            device = resolve_device(given, self.inputs, self.pinned)
-            _ = device.pulser  # refused here, with a place, and not at the first job
-        except DeviceError as error:
-            raise SpecError([self.document.problem(path, error.message, hint=error.hint)]) from error
-        except InputError as error:
-            where = (*path, "file") if isinstance(given, DeviceFile) else path
-            raise SpecError([self.document.problem(where, error.message, hint=error.hint)]) from error
-        return device
+    def _devices(self) -> dict[str, ResolvedDevice]:
+        """Variant -> its device."""
+        devices: dict[str, ResolvedDevice] = {}
+        problems: list[Problem] = []
+        for source in self.sources:
+            given, path = self._given_device(source)
+            try:
+                device = resolve_device(given, self.inputs, self.pinned)
+                _ = device.pulser  # refused here, with a place, and not at the first job
+            except DeviceError as error:
+                problems.append(source.document.problem(path, error.message, hint=error.hint))
+                continue
+            except InputError as error:
+                where = (*path, "file") if isinstance(given, DeviceFile) else path
+                problems.append(source.document.problem(where, error.message, hint=error.hint))
+                continue
+            twin = next((one for one in devices.values() if one.name == device.name), device)
+            if twin.spec != device.spec:
+                message = f'this device and another variant\'s are both called "{device.name}", and they differ'
+                problems.append(source.document.problem(path, message, hint="give one of them another name"))
+            devices[source.variant] = twin
+        self._raise(dict.fromkeys(problems))
+        return devices
 
     # ---- jobs
 
@@ -242,8 +315,9 @@ class _Making:
             return False
         return INTERACTION_COEFF in json.dumps([self.document.data.get(key) for key in ("constants", "sequence", "jobs")])
 
-    def _groups(self, coefficient: float) -> list[Group]:
+    def _groups(self, coefficients: Mapping[str, float]) -> list[Group]:
         listed = isinstance(self.spec.jobs, list)
+        variants = {source.variant: source.names(coefficients[source.variant]) for source in self.sources if source.variant}
         groups, problems = [], []
         for number, group in enumerate(self.spec.groups):
             path: Path = ("jobs", number) if listed else ("jobs",)
@@ -253,72 +327,66 @@ class _Making:
                         group,
                         number,
                         self.spec.constants,
-                        {INTERACTION_COEFF: coefficient},
+                        {INTERACTION_COEFF: coefficients[""]},
                         seed=self.spec.seed,
                         inputs=self.inputs,
                         path=path,
                         runs_override=self.target.runs,
                         runs_path=None if self.target.runs is None else ("targets", self.target.name, "runs"),
+                        variants=variants or None,
                     )
                 )
             except SweepErrors as errors:
                 problems += self._sweep_problems(errors)
-                continue
-            message = 'this version of pcs-runner does not have the axis "{}"'
-            problems += [
-                self.document.problem((*path, "sweep"), message.format(name), hint="take it out")
-                for name in AXIS_ONLY
-                if name in groups[-1].names
-            ]
         self._raise(problems)
         return groups
 
     def _sweep_problems(self, errors: SweepErrors) -> list[Problem]:
         return [self.document.problem(e.path, e.message, hint=e.hint, offset=e.offset) for e in errors.errors]
 
-    def _expansion(self, device: str, coefficient: float) -> Expansion:
-        groups = self._groups(coefficient)
+    def _expansion(self, devices: Mapping[str, ResolvedDevice], coefficients: Mapping[str, float]) -> Expansion:
+        groups = self._groups(coefficients)
         try:
             template = self._first_template(groups)
         except SweepErrors as errors:
             raise SpecError(self._sweep_problems(errors)) from errors
         if template is None:
-            path: Path = ("jobs", 0, "where") if isinstance(self.spec.jobs, list) else ("jobs", "where")
-            raise SpecError([self.document.problem(path, "no point is left: where drops all of them", hint="loosen it")])
-        return Expansion(groups, template, device)
+            raise self._no_point()
+        return Expansion(groups, template, {name: device.name for name, device in devices.items()})
+
+    def _no_point(self) -> SpecError:
+        path: Path = ("jobs", 0, "where") if isinstance(self.spec.jobs, list) else ("jobs", "where")
+        return SpecError([self.document.problem(path, "no point is left: where drops all of them", hint="loosen it")])
 
     def _first_template(self, groups: list[Group]) -> SequenceTemplate | None:
         """The sequence as the first point decides it; a few points are tried, so that one bad point is counted like any other."""
-        first: tuple[FieldError, str] | None = None
+        first: tuple[FieldError, Mapping[str, Any]] | None = None
         points = ((group, point) for group in groups for point in group.points())
         for group, point in islice(points, TRIED_POINTS):
             try:
                 return self._template(groups, point.env)
             except FieldError as error:
-                first = first or (error, point_text(plain_point(group, point)))
+                first = first or (error, plain_point(group, point))
         if first is not None:
-            fault, where = first
-            message = fault.message + (f" at {where}" if where else "")
-            self._raise([self.document.problem(fault.path, message, hint=fault.hint, offset=fault.offset)])
+            self._raise([self._first_fault(self.document, *first)])
         return None
 
     def _template(self, groups: list[Group], env: Mapping[str, Any]) -> SequenceTemplate:
-        section = self.spec.sequence
-        if not isinstance(section, InlineSequence):
-            return FileTemplate(self.file_text, env, switch=self._switches_device())
-        varying = frozenset(name for group in groups for name in group.varying)
-        computed = frozenset(name for group in groups for name in group.let_names) - varying
-        declared = {name: _declaration(kind) for name, kind in section.variables.items()}
-        return Template(self.lowered, declared, varying, computed, env)
+        made = {source.variant: partial(source.template, groups, switch=self._switches_device(source)) for source in self.sources}
+        if len(made) == 1:
+            return made[""](env)
+        choice = Choice(lambda env: (_variant(env),), lambda env: made[_variant(env)](env), frozenset({VARIANT}))
+        choice.chosen(env)
+        return choice
 
-    def _switches_device(self) -> bool:
+    def _switches_device(self, source: Source) -> bool:
         """Whether the target puts a file's sequence on another device than its own."""
-        return self.target.device is not None and device_name(parse_sequence(self.file_text)) != self.target.device
+        return bool(source.file_text) and self.target.device not in (None, device_name(parse_sequence(source.file_text)))
 
     def _survey(self, expansion: Expansion) -> tuple[_Count, str]:
         """Count the jobs and hash them in one pass; every job that cannot be made is reported."""
         count, findings = _Count(), Findings()
-        digest = Digest(self.target, expansion.device_name, expansion.hashes)
+        digest = Digest(self.target, expansion.device_names[""], expansion.hashes)
 
         def refuse(error: PointError) -> None:
             findings.add_field(error.fault, error.point)
@@ -336,7 +404,7 @@ class _Making:
         return count, digest.hexdigest()
 
     def _digest_of(self, expansion: Expansion) -> str:
-        digest = Digest(self.target, expansion.device_name, expansion.hashes)
+        digest = Digest(self.target, expansion.device_names[""], expansion.hashes)
         for job, _ in expansion.walk():
             digest.add(job)
         return digest.hexdigest()
@@ -348,9 +416,5 @@ class _Making:
             self._raise([self.document.problem(("budget", "max_runs"), message, hint="lower runs or the number of points")])
 
 
-def _declaration(declared: Literal["int", "float"] | VariableDeclaration) -> tuple[Literal["int", "float"], int | None]:
-    """Type and size of a declared variable; a placeholder with several values says the size too."""
-    if isinstance(declared, str):
-        return declared, None
-    placeholders = len(declared.value or ())
-    return declared.type, declared.size or (placeholders if placeholders > 1 else None)
+def _variant(env: Mapping[str, Any]) -> str:
+    return str(env.get(VARIANT, ""))

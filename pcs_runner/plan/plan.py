@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.plan.check import check
 from pcs_runner.sequence.build import build, built_text, load_sequence
-from pcs_runner.sequence.template import Template
-from pcs_runner.spec.sequences import InlineSequence
+from pcs_runner.sequence.template import QUBITS
+from pcs_runner.spec.variants import variant_path
+from pcs_runner.sweep import VARIANT
 
 if TYPE_CHECKING:
     from array import array
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pcs_runner.errors import Problem
     from pcs_runner.plan.expansion import Expansion, PlannedJob
     from pcs_runner.plan.target import Target
+    from pcs_runner.plan.variant import Variant
     from pcs_runner.sequence.devices import ResolvedDevice
     from pcs_runner.spec.document import Document, Path
     from pcs_runner.spec.models import Spec
@@ -39,6 +41,7 @@ class Plan:
         spec: The spec.
         target: The resolved target.
         device: The device in use.
+        variants: Variant -> its spec and device; the one without a name is the spec as it stands.
         expansion: Generates the jobs.
         digest: 64 hex digits: the identity of the plan (DESIGN, "Identity of a plan").
         total_jobs: Number of jobs, or None while it is not known.
@@ -50,12 +53,14 @@ class Plan:
         backend_configuration: Pulser's `EmulationConfig` in abstract representation (JSON), or None.
         warnings: What Pulser warned of while the jobs were checked.
         notes: What could not be known while planning, one sentence each.
+        code_warnings: What Pulser warned of while the user's code made the sequences.
     """
 
     document: Document
     spec: Spec
     target: Target
     device: ResolvedDevice
+    variants: Mapping[str, Variant]
     expansion: Expansion
     digest: str
     total_jobs: int | None
@@ -67,6 +72,7 @@ class Plan:
     backend_configuration: str | None = None
     warnings: list[Problem] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    code_warnings: tuple[Problem, ...] = ()
     _durations: array[int] | None = field(default=None, init=False, repr=False)
     _atoms: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
     _built: dict[int, str] = field(default_factory=dict, init=False, repr=False)
@@ -84,22 +90,27 @@ class Plan:
     @property
     def devices(self) -> dict[str, str]:
         """Device name -> device in abstract representation (JSON), to be pinned in the manifest."""
-        return {self.device.name: self.device.spec}
+        return {variant.device.name: variant.device.spec for variant in self.variants.values()}
 
-    @property
-    def is_inline(self) -> bool:
-        """Whether the sequence stands in the spec, so that problems have a line."""
-        return isinstance(self.expansion.template, Template)
+    def variant(self, sequence_id: str) -> Variant:
+        """The variant that a distinct sequence belongs to."""
+        return self.variants[self._variant_name(sequence_id)]
 
-    @property
-    def strict_clock(self) -> bool:
-        """Whether a duration off the clock is refused."""
-        return isinstance(self.spec.sequence, InlineSequence) and self.spec.sequence.clock == "strict"
+    def _variant_name(self, sequence_id: str) -> str:
+        return str(self.expansion.environments[sequence_id].get(VARIANT, ""))
 
-    def clock_periods(self) -> dict[str, int]:
-        """Clock period in ns of each declared channel."""
-        section = self.spec.sequence
-        return self.device.clock_periods(section.channels) if isinstance(section, InlineSequence) else {}
+    def place(self, sequence_id: str, path: Path) -> Path:
+        """Where in the spec something of a distinct sequence was written.
+
+        Args:
+            sequence_id: The sequence.
+            path: In its abstract representation, below `sequence`.
+        """
+        if path[:2] == ("sequence", "operations") and len(path) > 2 and isinstance(path[2], int):
+            where = self.expansion.template.operation_path(path[2], self.expansion.environments[sequence_id])
+            return (*where, *path[3:])
+        name = self._variant_name(sequence_id)
+        return variant_path(self.document.data, name, path) if name else path
 
     def runs_path(self, job: PlannedJob) -> Path:
         """Where the spec says how many runs a job has."""
@@ -114,16 +125,17 @@ class Plan:
         """The jobs in order, from index `start`; the same at every pass and on every machine."""
         return (job for job, _ in islice(self.expansion.walk(), start, None))
 
-    def check(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Build every job with Pulser.
+    def check(self, on_progress: Callable[[int, int | None], None] | None = None) -> None:
+        """Check every job: built by Pulser, or covered by extremes that Pulser has built.
 
         Args:
-            on_progress: Told the number of jobs checked, now and then.
+            on_progress: Told the number of jobs checked, and of all jobs where it is known, now and then.
 
         Raises:
             SpecError: Everything that Pulser or the device's limits refuse, located.
         """
-        self._durations, self.warnings = check(self, on_progress)
+        self._durations, found = check(self, on_progress)
+        self.warnings = [*self.code_warnings, *found]
 
     def sequence(self, sequence_id: str) -> str:
         """A distinct sequence in Pulser's abstract representation (a JSON string), parametrised where it has variables.
@@ -146,7 +158,7 @@ class Plan:
         return lru_cache(CACHED_SEQUENCES)(lambda sequence_id: load_sequence(self.sequence(sequence_id)))
 
     def _text(self, sequence_id: str) -> str:
-        return self.expansion.template.text(self.expansion.environments[sequence_id], self.device, self.name)
+        return self.expansion.template.text(self.expansion.environments[sequence_id], self.variant(sequence_id).device, self.name)
 
     def built_sequence(self, job: PlannedJob) -> str:
         """The job's own sequence, variables built in (a JSON string), for jobs that carry theirs."""
@@ -155,12 +167,13 @@ class Plan:
             return kept
         if not job.variables:
             return self.sequence(job.sequence)
-        return built_text(build(self.loaded_sequence(job.sequence), job.variables)[0])
+        built, _ = build(self.loaded_sequence(job.sequence), job.variables)
+        return built_text(built, self.sequence(job.sequence), job.variables)
 
     def hand_on(self, job: PlannedJob, built: Any) -> None:
         """Keep a sequence that was built for the check, where the job is going to carry it."""
         if self.carries_sequences and job.variables and len(self._built) < HANDED_ON:
-            self._built[job.index] = built_text(built)
+            self._built[job.index] = built_text(built, self.sequence(job.sequence), job.variables)
 
     @property
     def carries_sequences(self) -> bool:
@@ -173,6 +186,11 @@ class Plan:
             rows = json.loads(self.sequence(sequence_id))["register"]
             self._atoms[sequence_id] = tuple(str(row.get("name", row.get("qid"))) for row in rows)
         return self._atoms[sequence_id]
+
+    def job_atoms(self, job: PlannedJob) -> tuple[str, ...]:
+        """Names of a job's atoms, in the order of its bitstrings: of a mappable register, those that have a trap."""
+        atoms = self.atoms(job.sequence)
+        return atoms[: len(job.variables[QUBITS])] if QUBITS in job.variables else atoms
 
     def duration_ns(self, job: PlannedJob) -> int:
         """Duration of the job's built sequence in ns."""
@@ -190,3 +208,9 @@ class Plan:
         from pcs_runner.plan.summary import summarise
 
         return summarise(self)
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks."""
+        from pcs_runner.plan.html import plan_html
+
+        return plan_html(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pcs_runner.sequence.template import QUBITS
 from pcs_runner.spec.expressions import float_text
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def _names(plan: Plan) -> dict[str, str]:
         roles[name] = f"{roles[name]}; {own}" if name in roles else own
     for group in plan.expansion.groups:
         for name in group.names:
-            roles.setdefault(name, "used by let, where or runs")
+            used = "traps of the mappable register" if name == QUBITS else "used by let, where or runs"
+            roles.setdefault(name, used)
     return roles
 
 
@@ -70,7 +72,7 @@ def _sequence(plan: Plan, sequence_id: str) -> dict[str, Any]:
         "id": sequence_id,
         "atoms": len(plan.atoms(sequence_id)),
         "jobs": plan.jobs_by_sequence[sequence_id],
-        "values": {name: float_text(env[name]) for name in names if name in env},
+        "values": {name: env[name] if isinstance(env[name], str) else float_text(env[name]) for name in names if name in env},
     }
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_BLOCK = 65_536
+
+
 def append(path: Path, lines: Iterable[str]) -> None:
     """Append lines (without their line feeds) and sync them; the file is made when it is missing.
 
@@ -46,16 +49,46 @@ def read(path: Path) -> Iterator[JobRecord]:
     Raises:
         ValueError: A whole line is not a record; the message has file and line.
     """
+    return (record for _, record in located(path))
+
+
+def located(path: Path) -> Iterator[tuple[int, JobRecord]]:
+    """The byte offset of each record's line, and the record; otherwise as `read`."""
     if not path.exists():
         return
     with path.open("rb") as stream:
+        start = 0
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
-                yield JobRecord.from_line(line)
+                yield start, JobRecord.from_line(line)
             except ValueError as error:
                 raise ValueError(f"{path}:{number}: not a record: {error}") from error
+            start += len(line)
+
+
+def last(path: Path) -> JobRecord | None:
+    """The last whole record, read from the end of the file; None when there is none."""
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
+        size = taken = stream.seek(0, os.SEEK_END)
+        tail = b""
+        while taken and tail.rfind(b"\n", 0, max(0, tail.rfind(b"\n"))) < 0:
+            taken = max(0, taken - max(_BLOCK, size - taken))
+            stream.seek(taken)
+            tail = stream.read(size - taken)
+    lines = tail[: tail.rfind(b"\n") + 1].splitlines()
+    return JobRecord.from_line(lines[-1]) if lines else None
+
+
+def read_at(path: Path, offsets: Iterable[int]) -> Iterator[JobRecord]:
+    """The records whose lines begin at these byte offsets, in the order of the offsets."""
+    with path.open("rb") as stream:
+        for offset in offsets:
+            stream.seek(offset)
+            yield JobRecord.from_line(stream.readline())
 
 
 def whole_lines(path: Path) -> Iterator[tuple[bytes, int]]:

@@ -34,6 +34,7 @@ class JobRecord:
         point_index: Index of the point in the unshuffled group.
         repetition: Pass over the group, from 0 (`jobs: {repeat: n}`).
         observables: Values that the engine computed beside the counts, by tag.
+        estimates: The spec's observables: name -> `value` and standard `error`, None where there is none.
     """
 
     index: int
@@ -55,6 +56,7 @@ class JobRecord:
     point_index: int = 0
     repetition: int = 0
     observables: Mapping[str, Any] = field(default_factory=dict)
+    estimates: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """The record as one line of JSON, without the line feed; keys in the order of the documentation."""
@@ -79,6 +81,8 @@ class JobRecord:
         }
         if self.observables:
             body["observables"] = dict(self.observables)
+        if self.estimates:
+            body["estimates"] = dict(self.estimates)
         if self.raw is not None:
             body["raw"] = list(self.raw)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

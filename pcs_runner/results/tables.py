@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.results.durable import replacing
+from pcs_runner.spec.observables import ERROR_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +22,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 def write_results(path: Path, records: Callable[[], Iterable[JobRecord]], atoms: Mapping[str, Sequence[str]]) -> None:
-    """Write one row a job: index, group, point, runs, status, duration_ns and the mean of each atom's bit.
+    """Write one row a job, as `ResultColumns` has it.
 
-    Lists are JSON. Text that a spreadsheet would take for a formula gets a leading apostrophe; numbers stay numbers. A swept
-    name that is also a fixed column is called `point_<name>`.
+    Lists are JSON. Text that a spreadsheet would take for a formula gets a leading apostrophe; numbers stay numbers.
 
     Args:
         path: The file, replaced atomically.
@@ -34,10 +34,9 @@ def write_results(path: Path, records: Callable[[], Iterable[JobRecord]], atoms:
     Raises:
         OSError: The disk is full or not writable; the file is as it was.
     """
-    names = point_names(records())
-    all_atoms = _union(atoms.values())
-    header = [*FIRST_COLUMNS, *map(_column, names), *LAST_COLUMNS, *(f"occupation_{atom}" for atom in all_atoms)]
-    _write(path, header, (_row(record, names, all_atoms, atoms.get(record.sequence, ())) for record in records()))
+    names, observables = names_of(records())
+    columns = ResultColumns(names=names, observables=observables, atoms=atoms)
+    _write(path, columns.header, ([cell(value) for value in columns.row(record)] for record in records()))
 
 
 def write_counts(path: Path, records: Iterable[JobRecord]) -> None:
@@ -50,13 +49,56 @@ def write_counts(path: Path, records: Iterable[JobRecord]) -> None:
     _write(path, ["index", "bitstring", "count"], rows)
 
 
-def point_names(records: Iterable[JobRecord]) -> list[str]:
-    """Names of the points of all records, in the order in which they first appear."""
+def names_of(records: Iterable[JobRecord]) -> tuple[list[str], list[str]]:
+    """Names of the points and of the spec's observables of all records, in the order in which they first appear."""
     names: dict[str, None] = {}
+    observables: dict[str, None] = {}
     for record in records:
-        for name in record.point:
-            names.setdefault(name)
-    return list(names)
+        names.update(dict.fromkeys(record.point))
+        observables.update(dict.fromkeys(record.estimates))
+    return list(names), list(observables)
+
+
+class ResultColumns:
+    """One row a job: index, group, point, runs, status, duration_ns, mean of each atom's bit, observables with their errors.
+
+    A name of the points that is also a fixed column is called `point_<name>`.
+
+    Args:
+        names: Names of the points.
+        observables: Names of the spec's observables.
+        atoms: Sequence id -> names of its atoms in the order of the bitstrings.
+    """
+
+    def __init__(self, *, names: Sequence[str], observables: Sequence[str], atoms: Mapping[str, Sequence[str]]) -> None:
+        self._names, self._observables, self._atoms = names, observables, atoms
+        self._all_atoms = list(dict.fromkeys(atom for one in atoms.values() for atom in one))
+
+    @property
+    def point_columns(self) -> dict[str, str]:
+        """Name of the points -> its column."""
+        return {name: f"point_{name}" if name in FIRST_COLUMNS + LAST_COLUMNS else name for name in self._names}
+
+    @property
+    def header(self) -> list[str]:
+        """The names of the columns."""
+        means = [f"occupation_{atom}" for atom in self._all_atoms]
+        observables = [column for name in self._observables for column in (name, f"{name}{ERROR_SUFFIX}")]
+        return [*FIRST_COLUMNS, *self.point_columns.values(), *LAST_COLUMNS, *means, *observables]
+
+    def row(self, record: JobRecord) -> list[Any]:
+        """The values of a record, in the order of the header; None where there is none."""
+        atoms = self._atoms.get(record.sequence, ())
+        means: dict[str, float] = {}
+        if record.status == "DONE" and record.counts and atoms:
+            n_atoms = len(next(iter(record.counts)))  # a mappable register may have fewer atoms than its sequence names
+            means = dict(zip(atoms, occupations(record.counts, n_atoms), strict=False))
+        row: list[Any] = [record.index, record.group, *(record.point.get(name) for name in self._names)]
+        row += [record.runs, record.status, record.duration_ns, *(means.get(atom) for atom in self._all_atoms)]
+        for name in self._observables:
+            one = record.estimates.get(name, {})
+            row += [one.get("value"), one.get("error")]
+        return row
 
 
 def occupations(counts: Mapping[str, int], n_atoms: int) -> list[float]:
@@ -82,24 +124,6 @@ def cell(value: Any) -> Any:
     if value is None or isinstance(value, int | float):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _row(record: JobRecord, names: Sequence[str], all_atoms: Sequence[str], atoms: Sequence[str]) -> list[Any]:
-    row: list[Any] = [record.index, cell(record.group)]
-    row += [cell(record.point.get(name)) for name in names]
-    row += [record.runs, cell(record.status), record.duration_ns]
-    means: dict[str, float] = {}
-    if record.status == "DONE" and record.counts and atoms:
-        means = dict(zip(atoms, occupations(record.counts, len(atoms)), strict=True))
-    return row + [means.get(atom) for atom in all_atoms]
-
-
-def _column(name: str) -> str:
-    return f"point_{name}" if name in FIRST_COLUMNS + LAST_COLUMNS else name
-
-
-def _union(groups: Iterable[Sequence[str]]) -> list[str]:
-    return list(dict.fromkeys(name for group in groups for name in group))
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) -> None:

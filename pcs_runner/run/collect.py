@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pcs_runner.errors import ServiceError
 from pcs_runner.results import jsonl
+from pcs_runner.results.estimates import Estimator, Register
 from pcs_runner.results.observables import observables
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run.events import Event
@@ -32,6 +33,7 @@ class Collector:
         self._session = session
         self._cursor = Cursor(session.plan)
         self._batch_ids: dict[int, str] = {}
+        self._estimators: dict[tuple[str, int], Estimator] = {}
 
     def record_ready(self) -> int:
         """Write every ended job that is next in the plan's order; the number of jobs written.
@@ -83,7 +85,7 @@ class Collector:
                     raise ServiceError(
                         f"the service gave no result for job {row.job_id}, which is DONE", hint=self._session.hint()
                     )
-                verify(result, runs=job.runs, n_atoms=self._session.n_atoms(job.sequence), job_id=job_id)
+                verify(result, runs=job.runs, n_atoms=self._session.n_atoms(job), job_id=job_id)
             yield self._record(row, job, result)
 
     def _record(self, row: JobRow, job: PlannedJob, result: JobResult | None) -> JobRecord:
@@ -111,7 +113,19 @@ class Collector:
             point_index=job.point_index,
             repetition=job.repetition,
             observables={} if result is None else observables(result.serialised_results),
+            estimates={} if result is None else self._estimates(job, result),
         )
+
+    def _estimates(self, job: PlannedJob, result: JobResult) -> dict[str, dict[str, float | None]]:
+        """The spec's observables of a job."""
+        plan = self._session.plan
+        if not plan.spec.results.observables:
+            return {}
+        key = job.sequence, len(next(iter(result.counter), ""))
+        if key not in self._estimators:
+            register = Register.of(plan.sequence(job.sequence), key[1])
+            self._estimators[key] = Estimator(plan.spec.results.observables, register)
+        return self._estimators[key].estimate(result.counter)
 
     def _batch_id(self, k: int | None) -> str:
         if k is None:

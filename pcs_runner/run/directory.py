@@ -88,6 +88,11 @@ class RunFolder:
         return self.path / "counts.csv"
 
     @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self.path / "report.html"
+
+    @property
     def log(self) -> Path:
         """What happened, with UTC times."""
         return self.path / "run.log"
@@ -158,7 +163,7 @@ def check_free(path: Path) -> None:
     if MARKER in names:
         names -= {MARKER, *FILLED}
     foreign = sorted(names - set(LOCK_FILES))
-    if foreign:
+    if foreign and not RunFolder(path).is_run():  # another process may be making a run there, and have ended since we looked
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UsageError(f"{path} holds something else: {foreign[0]}{more}", hint="Choose an empty or a new folder with -o.")
 
@@ -229,9 +234,11 @@ def write_inputs(folder: RunFolder, spec: bytes, inputs: Mapping[str, bytes], se
         pure = PurePosixPath(relative)
         if pure.is_absolute() or ".." in pure.parts:
             raise UsageError(f"the spec's file {relative} lies outside its folder", hint="Copy it beside the spec.")
-        path = folder.inputs / pure
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes(path, content)
+        for parent in reversed(pure.parents):
+            (folder.inputs / parent).mkdir(mode=0o700, exist_ok=True)
+        write_bytes(folder.inputs / pure, content)
+    for parent in {parent for relative in inputs for parent in PurePosixPath(relative).parents}:
+        sync_folder(folder.inputs / parent)
     folder.sequences.mkdir(mode=0o700)
     for name, sequence in sequences:
         # Not synced one by one: each can be made again from the spec.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.pcs.errors import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from io import TextIOWrapper
 
     OnEvent = Callable[["Event"], None]
 
@@ -38,6 +40,8 @@ KINDS = (
     "job_failed",  # number: index of the job, message: what the service said
     "stopping",  # message: why the rest is cancelled
     "stranger",  # a batch or job that this run did not mean to send; batch_id, message
+    "not_derived",  # a file was left out, because its packages are not installed; message: the format
+    "report_failed",  # report.html could not be made; message: why, and how to make it again
     "finished",  # counts by status, message: state
 )
 
@@ -117,8 +121,22 @@ class EventLog:
 
 
 class _LogFile(logging.FileHandler):
+    """Loses what cannot be written, at the file's opening and closing too: a full disk must not stop a run here."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).touch(mode=0o600)
+        return super()._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Lose the line: a full disk must not stop a run here."""
+        """Lose the line."""
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _UtcFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import PcsRunnerError, UsageError
+from pcs_runner.results.formats import check_installed
 from pcs_runner.run import cloud_devices, collect, doubt, lock, manifest, opening, rebuild
 from pcs_runner.run.connect import connect, connect_idle
 from pcs_runner.run.directory import RunFolder
@@ -37,7 +38,8 @@ def plan_of(folder: RunFolder) -> Plan:
     """The plan of a run folder, from its spec, its inputs and the devices pinned in its manifest."""
     from pcs_runner.plan import plan_from_run
 
-    return plan_from_run(folder.spec_bytes, folder.inputs, folder.target(), folder.devices())
+    overrides = folder.read_manifest().get("overrides")
+    return plan_from_run(folder.spec_bytes, folder.inputs, folder.target(), folder.devices(), overrides)
 
 
 def start(
@@ -61,7 +63,7 @@ def start(
         detach: Return when every job was sent; `resume` collects the results.
         on_event: Called with what happens.
         workers: Worker processes of the embedded twin.
-        overrides: What the command line changed in the spec; for the manifest.
+        overrides: What the command line changed in the spec, for the manifest; default: what the plan's document knows.
         client_factory: Makes the client; for tests and servers.
         effects: Clock, sleep and uuid.
 
@@ -72,9 +74,11 @@ def start(
         InterruptedRunError: Ctrl-C; the run can be resumed.
     """
     _check_detach(plan.target, detach)
+    check_installed(plan.spec.results.formats)
     means = Means(on_event=on_event, workers=workers, client_factory=client_factory, effects=effects or Effects())
+    changed = plan.document.overrides if overrides is None else overrides
     with ExitStack() as held:
-        with opening.found_or_made(plan, means, held, output=output, new=new, overrides=overrides or {}) as place:
+        with opening.found_or_made(plan, means, held, output=output, new=new, overrides=changed) as place:
             if place.made:
                 means.tell(Event(kind="created", message=str(place.folder.path), total=plan.total_jobs))
             elif (ended := _ended(place.folder.path, means)) is not None:
@@ -99,6 +103,7 @@ def resume(
     if (ended := _ended(folder, means)) is not None:
         return ended
     with _reopened(folder, make_plan, means) as session:
+        check_installed(session.plan.spec.results.formats)
         _carry_out(session)
     return open_run(folder)
 
@@ -147,6 +152,7 @@ def retry(
     with _reopened(folder, make_plan, means) as session:
         if not session.journal.run().ended:
             raise _unfinished(folder)
+        check_installed(session.plan.spec.results.formats)
         count = session.journal.retry_failed()
         session.state = session.journal.run().state
         session.emit(Event(kind="retry", number=count, message="failed jobs are sent again"))

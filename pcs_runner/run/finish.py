@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pcs_runner.results import jsonl, tables
+from pcs_runner.results.formats import missing
 from pcs_runner.run import manifest
 from pcs_runner.run.doubt import stranger_batch
 from pcs_runner.run.events import Event
+from pcs_runner.run.formats import FORMATS
 from pcs_runner.run.found import can_list
+from pcs_runner.run.report import after_run
 from pcs_runner.run.rows import ENDED
 from pcs_runner.run.submit import check_tail, close
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from pcs_runner.run.directory import RunFolder
     from pcs_runner.run.session import Session
@@ -29,10 +31,12 @@ def finish(session: Session) -> None:
     for batch in session.journal.open_batches():
         close(session, batch)
     audit(session)
-    write_tables(session.folder, session.plan.spec.results.formats)
+    for name in write_tables(session.folder, session.plan.spec.results.formats):
+        session.emit(Event(kind="not_derived", message=name))
     state = ENDED[session.state]
     counts = session.journal.counts()
     manifest.update(session.folder, times={"ended": session.effects.now()}, state=state, counts=counts)
+    after_run(session, state)
     session.journal.set_state(state)
     session.state = state
     session.emit(Event(kind="finished", message=state, counts=counts, number=sum(counts.values()), total=session.plan.total_jobs))
@@ -51,8 +55,15 @@ def audit(session: Session) -> None:
             stranger_batch(session, found)
 
 
-def write_tables(folder: RunFolder, formats: Sequence[str]) -> None:
-    """Write the tables that the spec asks for, from `results.jsonl` alone."""
-    if "csv" in formats:
-        tables.write_results(folder.results_csv, lambda: jsonl.read(folder.results), folder.atoms())
-        tables.write_counts(folder.counts_csv, jsonl.read(folder.results))
+def write_tables(folder: RunFolder, names: Iterable[str]) -> list[str]:
+    """Write the formats that the spec asks for, and those again whose files are in the folder, from what is recorded.
+
+    Returns:
+        The formats that were left out because their packages are not installed.
+    """
+    wanted = {name for name, form in FORMATS.items() if name in names or (folder.path / form.file).exists()} - {"jsonl"}
+    wanted |= {"counts"} if "csv" in wanted else set()
+    lacking = missing(sorted(wanted))
+    for name in sorted(wanted.difference(lacking)):
+        FORMATS[name].write(folder, folder.path / FORMATS[name].file)
+    return lacking

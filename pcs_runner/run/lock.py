@@ -34,7 +34,7 @@ def holding(folder: Path) -> Iterator[None]:
     """
     import filelock
 
-    lock = filelock.FileLock(folder / LOCK_NAME, thread_local=False)
+    lock = filelock.FileLock(folder / LOCK_NAME, thread_local=False, mode=0o600)
     for _ in range(LOOKS):
         try:
             lock.acquire(timeout=0)
@@ -48,6 +48,7 @@ def holding(folder: Path) -> Iterator[None]:
     try:
         note = json.dumps({"host": platform.node(), "pid": os.getpid()})
         with contextlib.suppress(OSError):
+            (folder / HOLDER_NAME).touch(mode=0o600)
             (folder / HOLDER_NAME).write_text(note, encoding="utf-8")
         yield
     finally:
@@ -65,7 +66,7 @@ def finding(folder: Path, digest: str, timeout_s: float = 60.0) -> Iterator[None
     """
     import filelock
 
-    lock = filelock.FileLock(folder / f".{digest[:8]}.lock", thread_local=False)
+    lock = filelock.FileLock(folder / f".{digest[:8]}.lock", thread_local=False, mode=0o600)
     try:
         lock.acquire(timeout=timeout_s)
     except filelock.Timeout:
@@ -93,7 +94,7 @@ def is_held(folder: Path) -> bool:
 
     if not (folder / LOCK_NAME).exists():
         return False
-    lock = filelock.FileLock(folder / LOCK_NAME, thread_local=False)
+    lock = filelock.FileLock(folder / LOCK_NAME, thread_local=False, mode=0o600)
     try:
         lock.acquire(timeout=0)
     except (filelock.Timeout, OSError):

@@ -196,6 +196,8 @@ def _made(plan: Plan, means: Means, stack: ExitStack, path: Path, new: bool, ove
         manifest.write(folder, body)
 
     folder = directory.make(path, content)
+    if str(folder.read_manifest()["run"]) != uuid:  # another process made it while we were about to
+        return Place(folder=_same_plan(folder, plan, new), client=client)
     if earlier is not None:
         means.tell(Event(kind="run_adopted", message=earlier))
     return Place(folder=folder, made=True, existed=existed, client=client)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import StorageError, UsageError
 from pcs_runner.results import jsonl
+from pcs_runner.results.formats import check_installed
 from pcs_runner.run import lock
+from pcs_runner.run.derive import source_of
 from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.journal import DamagedJournalError, Journal
 from pcs_runner.run.rows import ENDED
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    import pandas as pd
+    import xarray
+    from pulser.backend import Results
+
+    from pcs_runner.results.parquet import Table
     from pcs_runner.results.record import JobRecord
 
 
@@ -62,9 +69,64 @@ class Run:
         return jsonl.read(self.results_path)
 
     @property
+    def last_record(self) -> JobRecord | None:
+        """The record of the last job that is recorded, read from the end of the file."""
+        return jsonl.last(self.results_path)
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks."""
+        from pcs_runner.run.html import run_html
+
+        return run_html(self)
+
+    @property
     def held_by(self) -> tuple[str, int] | None:
         """Host and pid of the process that is carrying it out, or None when there is none."""
         return (lock.holder(self.folder) or ("unknown", 0)) if lock.is_held(self.folder) else None
+
+    def to_xarray(self, group: str | None = None) -> xarray.Dataset:
+        """The labelled dataset of what is recorded, equal to `results.nc`; needs the extra `data`.
+
+        Dimensions are the axes of the sweep when the points form a grid (every combination, in order; `repetition` first when
+        the group is repeated), else `point`; beside them `atom` and `atom_2`, `shot`, and `row` of the table of counts.
+
+        Args:
+            group: One job group by its name; None: all. Several groups together form no grid.
+
+        Raises:
+            UsageError: No group has that name, or the extra is not installed.
+            StorageError: The manifest is missing or damaged.
+        """
+        check_installed(["xarray"])
+        from pcs_runner.results.dataset import to_xarray
+
+        return to_xarray(source_of(RunFolder(self.folder), group))
+
+    def to_pandas(self, table: Table = "results") -> pd.DataFrame:
+        """A table of what is recorded; needs the extra `data`.
+
+        Args:
+            table: `results`: one row a job, the columns of `results.csv`; `counts`: one row a job and bitstring.
+
+        Raises:
+            UsageError: The extra is not installed.
+            StorageError: The manifest is missing or damaged.
+        """
+        check_installed(["pandas"])
+        from pcs_runner.results.parquet import to_pandas
+
+        return to_pandas(source_of(RunFolder(self.folder)), table)
+
+    def to_pulser(self) -> list[Results | None]:
+        """What a Pulser backend would have returned: a `pulser.backend.Results` for each recorded job, None for a failed one.
+
+        Raises:
+            StorageError: The manifest is missing or damaged.
+        """
+        from pcs_runner.results.pulser_results import to_pulser
+
+        atoms = RunFolder(self.folder).atoms()
+        return [to_pulser(record, atoms[record.sequence]) for record in self.records]
 
     @property
     def manifest(self) -> dict[str, Any]:

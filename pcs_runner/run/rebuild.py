@@ -193,7 +193,7 @@ def _trusted_records(session: Session) -> Iterator[JobRecord]:
             if not same or content != fingerprint.fingerprint(job.runs, job.variables):
                 return
             if record.status == "DONE":
-                n_atoms = session.n_atoms(job.sequence)
+                n_atoms = session.n_atoms(job)
                 verify(JobResult(counter=record.counts), runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
         except (ValueError, TypeError, AttributeError, ServiceError):
             return
@@ -308,17 +308,23 @@ def _share(matching: Matching, jobs: Sequence[Sent], indices: Sequence[int]) -> 
 
 
 def _give_failure(matching: Matching, sent: Sent, indices: Iterable[int], lacking: set[int]) -> None:
-    """A failed job is an earlier attempt of one that has another, or the last of one that has no better."""
-    for index in indices:
-        attempts = matching.attempts[index]
-        record = matching.recorded.get(index)
+    """A failed job is an earlier attempt of one that has another, or the last of one that has no better.
+
+    The failures of equal jobs are spread over them: none has used up its retries for the others.
+    """
+
+    def fits(index: int) -> bool:
+        attempts, record = matching.attempts[index], matching.recorded.get(index)
         room = record is None or len(attempts) < record.attempt
         before = any((sent.k, sent.position) < (other.k, other.position) for other in attempts if not other.failed)
-        if room and (before or index in lacking):
-            attempts.append(sent)
-            attempts.sort(key=lambda one: (one.k, one.position))
-            return
-    matching.strangers.append(sent)
+        return room and (before or index in lacking)
+
+    index = min(filter(fits, indices), key=lambda i: sum(one.failed for one in matching.attempts[i]), default=None)
+    if index is None:
+        matching.strangers.append(sent)
+    else:
+        matching.attempts[index].append(sent)
+        matching.attempts[index].sort(key=lambda one: (one.k, one.position))
 
 
 def _rows(matching: Matching, batches: dict[int, FoundBatch]) -> Iterator[tuple[JobRow, str]]:
@@ -335,8 +341,9 @@ def _rows(matching: Matching, batches: dict[int, FoundBatch]) -> Iterator[tuple[
         for i, sent in enumerate(attempts):
             last, known = i == len(attempts) - 1, record is not None and sent.job_id == record.job_id
             fate = ("recorded" if known else "open") if last else "superseded"
+            status = record.status if record is not None and known else sent.status
             where = replace(row, k=sent.k, position=sent.position, content=sent.content)
-            yield (where if fate == "open" else replace(where, job_id=sent.job_id, status=sent.status)), fate
+            yield (where if fate == "open" else replace(where, job_id=sent.job_id, status=status)), fate
             moved = batches[sent.k].status in TAKEN_AWAY and sent.status in ("CANCELED", "TIMED_OUT")
             row = replace(row, attempt=row.attempt + 1, moves=row.moves + moved, retries=row.retries + (not moved))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,6 @@ class Session:
     uuid: str
     state: str
     patience_s: float = float("inf")
-    _atoms: dict[str, int] = field(default_factory=dict)
 
     @property
     def options(self) -> BatchOptions:
@@ -139,11 +138,9 @@ class Session:
             self.emit(Event(kind="waiting", message=reason, seconds=seconds))
         self.effects.sleep(seconds)
 
-    def n_atoms(self, sequence: str) -> int:
-        """Number of atoms of a sequence: the length of its bitstrings."""
-        if sequence not in self._atoms:
-            self._atoms[sequence] = len(self.plan.atoms(sequence))
-        return self._atoms[sequence]
+    def n_atoms(self, job: PlannedJob) -> int:
+        """Number of atoms of a job: the length of its bitstrings."""
+        return len(self.plan.job_atoms(job))
 
     def request(self, batch: BatchRow, job: PlannedJob) -> JobRequest:
         """The job as batch `batch` takes it: variables where the batch has a sequence, else its own sequence."""

@@ -256,7 +256,7 @@ def _wrong_line(comparison: Comparison, line: bytes, job: PlannedJob | None, row
         if (record.sequence, content) != (job.sequence, fingerprint.fingerprint(job.runs, job.variables)):
             yield f"job {job.index} of the plan has another sequence, other variables or runs"
         if record.status == "DONE":
-            n_atoms = len(comparison.plan.atoms(job.sequence))
+            n_atoms = len(comparison.plan.job_atoms(job))
             result = JobResult(counter=record.counts, raw=record.raw)
             verify_result(result, runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
     except ServiceError as error:

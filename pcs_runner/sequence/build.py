@@ -6,16 +6,29 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from pcs_runner.spec.expressions import from_tree
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pcs_runner.sequence.devices import ResolvedDevice
 
 THREE_D = frozenset({"cubic", "cuboid"})
+REFUSALS = (ValueError, TypeError, NotImplementedError, RuntimeError)
+"""What Pulser raises for registers and layouts that it does not take."""
 
 
 class RegisterError(Exception):
-    """Pulser refuses the register; the message is Pulser's."""
+    """Pulser refuses the register or the layout.
+
+    Args:
+        message: Pulser's.
+        part: `register`, or `layout`.
+    """
+
+    def __init__(self, message: str, part: str = "register") -> None:
+        super().__init__(message)
+        self.part = part
 
 
 class SwitchDeviceError(Exception):
@@ -39,19 +52,31 @@ def abstract_representation(form: Mapping[str, Any], device: ResolvedDevice, nam
     from pulser import __version__
 
     fields = {key: value for key, value in form["fields"].items() if value is not None or key == "measurement"}
+    placed = _placed(form["register"], fields.pop("layout", None), device)
     body = {
         "version": "1",
         "name": name,
         **fields,
-        **_register(form["register"], device),
+        **placed,
         "variables": form["variables"],
-        "operations": form["operations"],
+        "operations": [_with_map(operation, placed["register"]) for operation in form["operations"]],
         "pulser_version": __version__,
         "device": device.body,
     }
-    if "layout" in fields:
-        body["layout"] = fields["layout"]
     return json.dumps(body, ensure_ascii=False)
+
+
+def _with_map(operation: dict[str, Any], atoms: list[dict[str, Any]]) -> dict[str, Any]:
+    """An operation whose detuning map has the places of the atoms that its weights name (`define_detuning_map`)."""
+    weights = operation.get("detuning_map", {}).get("weights")
+    if weights is None:
+        return operation
+    places = {atom["name"]: atom for atom in atoms}
+    missing = [name for name in weights if name not in places]
+    if missing:
+        raise RegisterError(f"the detuning map has a weight for {missing[0]}, and the register has no such atom")
+    traps = [{"x": places[name]["x"], "y": places[name]["y"], "weight": weight} for name, weight in weights.items()]
+    return {**operation, "detuning_map": {"traps": traps}}
 
 
 def load_sequence(text: str) -> Any:
@@ -69,7 +94,7 @@ def build(sequence: Any, variables: Mapping[str, Any]) -> tuple[Any, list[str]]:
     Returns:
         The built `pulser.Sequence`, and what Pulser warned of.
     """
-    if not sequence.declared_variables:
+    if not sequence.declared_variables and not sequence.is_register_mappable():
         return sequence, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -77,25 +102,78 @@ def build(sequence: Any, variables: Mapping[str, Any]) -> tuple[Any, list[str]]:
     return built, [str(warning.message) for warning in caught]
 
 
-def built_text(sequence: Any) -> str:
-    """A built sequence in abstract representation (a JSON string)."""
-    return str(sequence.to_abstract_repr(skip_validation=True))
+def built_text(built: Any, text: str = "", variables: Mapping[str, Any] | None = None) -> str:
+    """A built sequence in abstract representation (a JSON string).
+
+    Args:
+        built: The built `pulser.Sequence`.
+        text: The sequence that it was built from, in abstract representation; needed where variables choose targets.
+        variables: The variables that it was built with.
+    """
+    try:
+        return str(built.to_abstract_repr(skip_validation=True))
+    except TypeError:  # Pulser 1.9 cannot print a target that an element of a variable has chosen
+        if not text:
+            raise
+        literal, _ = build(load_sequence(_with_targets(text, variables or {})), variables or {})
+        return str(literal.to_abstract_repr(skip_validation=True))
 
 
-def _register(register: Mapping[str, Any], device: ResolvedDevice) -> dict[str, Any]:
-    """`register` and, with an automatic layout, `layout`."""
+def _with_targets(text: str, variables: Mapping[str, Any]) -> str:
+    """A sequence with numbers for the targets that variables choose."""
+    env = {name: tuple(value) if isinstance(value, list) else value for name, value in variables.items()}
+    body = json.loads(text)
+    for operation in body["operations"]:
+        if operation["op"] == "target" and isinstance(operation["target"], dict):
+            value = from_tree(operation["target"]).evaluate(env)
+            operation["target"] = list(map(int, value)) if isinstance(value, tuple) else int(value)
+    return json.dumps(body)
+
+
+def _placed(register: Mapping[str, Any], layout: Any, device: ResolvedDevice) -> dict[str, Any]:
+    """`register` and, where there is one, `layout`."""
+    try:
+        traps = None if layout is None else _layout(layout, device)
+    except REFUSALS as error:
+        raise RegisterError(str(error), "layout") from error
     if "atoms" in register:
-        rows = register["atoms"]
-        return {"register": [{"name": name, **dict(zip("xyz", position, strict=False))} for name, position in rows]}
+        rows = [{"name": name, **dict(zip("xyz", position, strict=False))} for name, position in register["atoms"]]
+        return {"register": rows} if traps is None else {"register": rows, "layout": _printed(traps)}
+    if "mappable" in register:
+        return {"register": [{"qid": name} for name in register["mappable"]], "layout": _printed(traps)}
     made: Any = None
     try:
-        made = _construct(register["constructor"], dict(register["arguments"]), device)
+        made = _construct(register["constructor"], dict(register["arguments"]), device, traps)
         if register["automatic_layout"]:
             made = made.with_automatic_layout(device.pulser)
-    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+    except REFUSALS as error:
         raise RegisterError(_too_many(made, device) or str(error)) from error
+    if register["constructor"] == "mappable":
+        return {"register": [{"qid": name} for name in made.qubit_ids], "layout": _printed(traps)}
     body: dict[str, Any] = json.loads(made.to_abstract_repr())
-    return {key: body[key] for key in ("register", "layout") if key in body}
+    placed: dict[str, Any] = {key: body[key] for key in ("register", "layout") if key in body}
+    return placed if traps is None else {**placed, "layout": _printed(traps)}
+
+
+def _printed(layout: Any) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(layout.to_abstract_repr())
+    return body
+
+
+def _layout(layout: Any, device: ResolvedDevice) -> Any:
+    """The `pulser.register.RegisterLayout` of a name, a lattice or coordinates."""
+    from pulser.register import RegisterLayout, special_layouts
+
+    if isinstance(layout, str):
+        known = getattr(device.pulser, "calibrated_register_layouts", {})
+        if layout not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ValueError(f'{device.name} has no calibrated layout "{layout}": {has}')
+        return known[layout]
+    if "coordinates" in layout:
+        return RegisterLayout(layout["coordinates"], slug=layout.get("slug"))
+    (kind, arguments), *_ = layout.items()
+    return getattr(special_layouts, f"{kind.capitalize()}LatticeLayout")(**arguments)
 
 
 def _too_many(register: Any, device: ResolvedDevice) -> str:
@@ -105,9 +183,13 @@ def _too_many(register: Any, device: ResolvedDevice) -> str:
     return f"{count} atoms, {device.name} allows {limit}" if limit is not None and count > limit else ""
 
 
-def _construct(name: str, arguments: dict[str, Any], device: ResolvedDevice) -> Any:
+def _construct(name: str, arguments: dict[str, Any], device: ResolvedDevice, layout: Any) -> Any:
     from pulser import Register, Register3D
 
+    if name == "define_register":
+        return layout.define_register(*arguments["trap_ids"], qubit_ids=arguments["qubit_ids"])
+    if name == "mappable":
+        return layout.make_mappable_register(**arguments)
     if name == "max_connectivity":
         return Register.max_connectivity(device=device.pulser, **{k: v for k, v in arguments.items() if v is not None})
     if name == "from_coordinates":

@@ -56,7 +56,7 @@ class ResolvedDevice:
         try:
             return deserialize_device(self.spec)
         except Exception as error:  # Pulser raises several unrelated types here
-            raise DeviceError(f"Pulser refuses the device {self.name}: {error.__cause__ or error}") from error
+            raise DeviceError(f"Pulser refuses the device {self.name}: {_root(error)}") from error
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -85,6 +85,11 @@ class ResolvedDevice:
         by_id = {channel["id"]: channel.get("clock_period") or 1 for channel in self.body.get("channels", [])}
         dmm = {f"dmm_{i}": d.get("clock_period") or 1 for i, d in enumerate(self.body.get("dmm_objects", []))}
         return {name: int(by_id.get(channel_id, 1)) for name, channel_id in channels.items()} | dmm
+
+
+def _root(error: BaseException) -> BaseException:
+    """The exception that the others were raised for: Pulser's own say no more than that reading failed."""
+    return error if error.__cause__ is None else _root(error.__cause__)
 
 
 def resolve_device(device: str | DeviceFile | Mapping[str, Any], inputs: Inputs, pinned: Mapping[str, str]) -> ResolvedDevice:

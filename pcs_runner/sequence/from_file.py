@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.build import SwitchDeviceError, load_sequence
-from pcs_runner.sequence.template import FieldError, SequenceVariable
+from pcs_runner.sequence.fields import FieldError
+from pcs_runner.sequence.template import QUBITS, SequenceVariable, traps_of
 from pcs_runner.spec.expressions import ExpressionError, from_tree, read
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class FileTemplate:
         text: The file's content.
         switch: Whether the target puts it on another device.
         env: All names at the first point; decides whether a variable of size 1 travels as a number or as a list.
+        qubits_path: Where `qubits` is bound, for messages.
+        path: Where in the spec the sequence is named, for messages.
 
     Raises:
         FieldError: The file is not a sequence in abstract representation.
@@ -35,9 +38,19 @@ class FileTemplate:
 
     structural_names: frozenset[str] = frozenset()
 
-    def __init__(self, text: str, env: Mapping[str, Value], *, switch: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        env: Mapping[str, Value],
+        *,
+        switch: bool = False,
+        qubits_path: Path = (QUBITS,),
+        path: Path = PATH,
+    ) -> None:
         self.file_text = text
         self.switch = switch
+        self._qubits_path = qubits_path
+        self._path = path
         self.body = parse_sequence(text)
         self.variables = tuple(
             SequenceVariable(
@@ -45,23 +58,27 @@ class FileTemplate:
                 type="int" if declared.get("type") == "int" else "float",
                 size=_size(declared, env.get(name)),
                 expression=read(name),
-                path=PATH,
+                path=path,
             )
             for name, declared in self.body["variables"].items()
         )
-        self._expressions = tuple(_expressions(self.body["operations"]))
+        self._expressions = tuple(expressions_in(self.body["operations"]))
 
     def key(self, env: Mapping[str, Value]) -> tuple[str, ...]:  # noqa: ARG002 - the interface of Template
         """Always the same: there is one sequence."""
         return ()
 
     def values(self, env: Mapping[str, Value]) -> dict[str, Any]:
-        """The value of every variable at a point.
+        """The value of every variable at a point, and the `qubits` of a mappable register.
 
         Raises:
             FieldError: A value is not an integer where the file declares one, or has the wrong size.
         """
-        return {variable.name: variable.value(env) for variable in self.variables}
+        values = {variable.name: variable.value(env) for variable in self.variables}
+        if not is_mappable(self.body):
+            return values
+        names = [str(atom["qid"]) for atom in self.body["register"]]
+        return {**values, QUBITS: traps_of(env[QUBITS], names, self._qubits_path)}
 
     def check_values(self, env: Mapping[str, Value]) -> None:
         """Refuse an expression of the file without a finite value: Pulser computes with NaN and infinity in silence.
@@ -73,7 +90,7 @@ class FileTemplate:
             try:
                 expression.evaluate(env)
             except ExpressionError as error:
-                raise FieldError(PATH, f'{error.message} in "{expression.text}"', error.hint) from error
+                raise FieldError(self._path, f'{error.message} in "{expression.text}"', error.hint) from error
 
     def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:  # noqa: ARG002
         """None: durations of file sequences are rounded by Pulser, which warns."""
@@ -82,6 +99,10 @@ class FileTemplate:
     def form(self, env: Mapping[str, Value]) -> dict[str, Any]:  # noqa: ARG002
         """The file's content without versions and without its device's spec."""
         return {key: _without_versions(value) for key, value in self.body.items() if key not in VERSIONS | {"device"}}
+
+    def operation_path(self, number: int, env: Mapping[str, Value]) -> Path:  # noqa: ARG002
+        """The file."""
+        return self._path
 
     def text(self, env: Mapping[str, Value], device: ResolvedDevice, name: str) -> str:  # noqa: ARG002
         """The file's sequence, on the target's device where it names another (`with_new_device(strict=True)`)."""
@@ -111,6 +132,11 @@ def parse_sequence(text: str) -> dict[str, Any]:
     return body
 
 
+def is_mappable(body: Mapping[str, Any]) -> bool:
+    """Whether every point has to bring the traps of a sequence's atoms."""
+    return any("qid" in atom for atom in body["register"])
+
+
 def _refuse_constant(text: str) -> object:
     raise ValueError(f"{text} is not a number")
 
@@ -121,7 +147,7 @@ def device_name(body: Mapping[str, Any]) -> str:
     return device if isinstance(device, str) else str(device.get("name", "device"))
 
 
-def _expressions(node: Any) -> Iterator[Expression]:
+def expressions_in(node: Any) -> Iterator[Expression]:
     """The topmost expression trees below a node of a sequence; one that we cannot read is left to Pulser."""
     if isinstance(node, dict) and "expression" in node:
         try:
@@ -130,7 +156,7 @@ def _expressions(node: Any) -> Iterator[Expression]:
             return
     elif isinstance(node, dict | list):
         for value in node.values() if isinstance(node, dict) else node:
-            yield from _expressions(value)
+            yield from expressions_in(value)
 
 
 def _size(declared: Mapping[str, Any], value: Value | None) -> int | None:

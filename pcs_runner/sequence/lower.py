@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from pcs_runner.sequence.lower_register import atom_names, atom_number, lower_layout, lower_register
+from pcs_runner.sequence.slots import Clocked, Copied, EvenTimes, Fault, Lowered, Operation, Repeated, Role, Slot
 from pcs_runner.spec.expressions import Expression, ExpressionError, from_tree, read
-from pcs_runner.spec.sequences import CONSTRUCTORS, RegisterConstructor
+from pcs_runner.spec.operations import Repeat, WeightedTraps
 from pcs_runner.spec.values import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pcs_runner.spec.document import Path
     from pcs_runner.spec.sequences import InlineSequence
-
-Role = Literal["number", "integer", "list", "fixed", "fixed_integer"]
-"""What may stand in a slot: a number, an integer or a list that Pulser can parametrise; or one that it cannot (`fixed`)."""
 
 INTEGER_FIELDS = frozenset({"duration", "time"})
 LIST_FIELDS = frozenset({"values", "times"})
@@ -36,7 +34,6 @@ NUMBER_FIELDS = frozenset(
         "beta",
     }
 )
-INTEGER_ARGUMENTS = frozenset({"side", "rows", "columns", "layers", "atoms_per_row", "n_qubits"})
 WAVEFORM_FIELDS = {
     "pulse": ("amplitude", "detuning"),
     "pulse_arbitrary_phase": ("amplitude", "phase"),
@@ -46,105 +43,20 @@ TIMED_WAVEFORMS = frozenset({"constant", "ramp", "blackman", "interpolated", "ka
 """Waveforms that take a duration; the others have one by their samples, parts or area."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """A place of the sequence where a number stands.
-
-    Attributes:
-        path: Where in the spec.
-        expression: What stands there.
-        role: What Pulser takes there.
-        tree: Pulser's own tree where it was pasted, to be given back as it is; else None.
-    """
-
-    path: Path
-    expression: Expression
-    role: Role
-    tree: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class EvenTimes:
-    """The default `times` of an interpolated waveform: as many as its `values`, evenly from 0 to 1."""
-
-    values: Slot
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """A slot used a second time: the same expression, checked where it first stands."""
-
-    slot: Slot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocked:
-    """A duration that the clock of a channel divides.
-
-    Attributes:
-        channel: Name of the channel in the sequence.
-        slots: The duration is the sum of these (a composite waveform has several).
-    """
-
-    channel: str
-    slots: tuple[Slot, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that cannot be lowered, and where; `offset` counts inside an expression's text."""
-
-    path: Path
-    message: str
-    hint: str = ""
-    offset: int = 0
-
-
-@dataclass(slots=True)
-class Lowered:
-    """An inline sequence with slots: plain dicts and lists otherwise.
-
-    Attributes:
-        register: `{constructor, arguments, automatic_layout}` or `{atoms: [[name, [x, y(, z)]]]}`.
-        fields: `channels`, `measurement`, `layout`, `magnetic_field`, `slm_mask_targets`; those that are given.
-        operations: In Pulser's abstract representation.
-        clocked: Durations that a channel's clock must divide.
-        faults: What is wrong.
-    """
-
-    register: dict[str, Any] = field(default_factory=dict)
-    fields: dict[str, Any] = field(default_factory=dict)
-    operations: list[dict[str, Any]] = field(default_factory=list)
-    clocked: list[Clocked] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-
-    def slots(self) -> Iterator[Slot]:
-        """Every slot, in the order of the document's keys as lowered."""
-        yield from slots_in([self.register, self.fields, self.operations])
-
-
-def slots_in(node: Any) -> Iterator[Slot]:
-    """Every slot below a node of the lowered form."""
-    if isinstance(node, Slot):
-        yield node
-    elif isinstance(node, dict):
-        for value in node.values():
-            yield from slots_in(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from slots_in(value)
-
-
-def lower(section: InlineSequence) -> Lowered:
+def lower(section: InlineSequence, place: Callable[[Path], Path] = lambda path: path) -> Lowered:
     """Make an inline sequence regular.
 
-    Relaxations 1, 2, 3 and 7 of the language: expressions, defaults, `duration` of a pulse for its waveforms, bare numbers
-    for constant waveforms, registers by constructor or coordinates.
+    Relaxations 1 to 5 and 7 of the language: expressions, defaults, `duration` of a pulse for its waveforms, bare numbers for
+    constant waveforms, repeats, atoms by name, registers and layouts by constructor or coordinates.
+
+    Args:
+        section: The sequence.
+        place: Where in the spec a path of the sequence was written, for a variant of it.
 
     Returns:
         The lowered form; its `faults` are complete, so that all are reported at once.
     """
-    lowering = _Lowering(section)
+    lowering = _Lowering(section, place)
     lowering.run()
     return lowering.out
 
@@ -152,29 +64,29 @@ def lower(section: InlineSequence) -> Lowered:
 class _Lowering:
     """One pass over a section; collects faults instead of stopping at the first."""
 
-    def __init__(self, section: InlineSequence) -> None:
+    def __init__(self, section: InlineSequence, place: Callable[[Path], Path]) -> None:
         self.section = section
-        self.out = Lowered()
+        self.place = place
+        self.atoms = atom_names(section)
+        self.indexes: frozenset[str] = frozenset()
+        self.out = Lowered(atoms=self.atoms if isinstance(self.atoms, tuple) else (f"{self.atoms or ''}0",))
 
     def run(self) -> None:
         section, root = self.section, ("sequence",)
-        self.out.register = self._register((*root, "register"))
+        self.out.register = lower_register(section, (*root, "register"), self._slot, self._fault)
         self.out.fields["channels"] = dict(section.channels)
         self.out.fields["measurement"] = section.measurement
         if section.layout is not None:
-            self.out.fields["layout"] = {"coordinates": [list(row) for row in section.layout.coordinates]}
-            if section.layout.slug is not None:
-                self.out.fields["layout"]["slug"] = section.layout.slug
+            self.out.fields["layout"] = lower_layout(section.layout, (*root, "layout"), self._slot)
         if section.magnetic_field is not None:
             path = (*root, "magnetic_field")
             self.out.fields["magnetic_field"] = [self._slot(v, (*path, i), "fixed") for i, v in enumerate(section.magnetic_field)]
         if section.slm_mask_targets is not None:
             self.out.fields["slm_mask_targets"] = list(section.slm_mask_targets)
-        for number, operation in enumerate(section.operations):
-            self.out.operations.append(self._operation(operation, (*root, "operations", number)))
+        self.out.operations = self._operations(section.operations, (*root, "operations"))
 
     def _fault(self, path: Path, message: str, hint: str = "", offset: int = 0) -> None:
-        self.out.faults.append(Fault(path=path, message=message, hint=hint, offset=offset))
+        self.out.faults.append(Fault(path=self.place(path), message=message, hint=hint, offset=offset))
 
     def _slot(self, value: Any, path: Path, role: Role) -> Slot:
         """A slot for a number, a text, a list or a tree; a text that does not parse is a fault and reads as 0."""
@@ -184,7 +96,7 @@ class _Lowering:
         except ExpressionError as error:
             self._fault(path, error.message, error.hint, error.offset)
             expression = read(0)
-        return Slot(path=path, expression=expression, role=role, tree=tree)
+        return Slot(path=self.place(path), expression=expression, role=role, tree=tree, indexes=self.indexes)
 
     def _read(self, value: Any, path: Path) -> Expression:
         """Read a number, a text or a list; the items of a list are parsed one by one, so that a fault has its place."""
@@ -198,88 +110,87 @@ class _Lowering:
                 return read([0] * len(value))
         return read(value)
 
-    # ---- registers
-
-    def _register(self, path: Path) -> dict[str, Any]:
-        register = self.section.register_
-        if isinstance(register, RegisterConstructor):
-            return self._constructor(register, path)
-        if isinstance(register, dict):
-            rows = [[name, [self._slot(v, (*path, name, i), "fixed") for i, v in enumerate(xy)]] for name, xy in register.items()]
-        else:
-            rows = []
-            for number, atom in enumerate(register):
-                axes = [(axis, getattr(atom, axis)) for axis in ("x", "y", "z") if getattr(atom, axis) is not None]
-                rows.append([atom.name, [self._slot(v, (*path, number, axis), "fixed") for axis, v in axes]])
-        names = [name for name, _ in rows]
-        if len(set(names)) != len(names):
-            self._fault(path, "two atoms have the same name", "give every atom a name of its own")
-        if len({len(position) for _, position in rows}) > 1:
-            self._fault(
-                path, "some atoms have two coordinates and others three", "give all of them [x, y] or all of them [x, y, z]"
-            )
-        return {"atoms": rows}
-
-    def _constructor(self, register: RegisterConstructor, path: Path) -> dict[str, Any]:
-        name = register.constructor
-        assert name in CONSTRUCTORS
-        arguments: dict[str, Any] = {}
-        for key, value in register.arguments:
-            where = (*path, name, key)
-            if key == "coords":
-                arguments[key] = [
-                    [self._slot(v, (*where, i, j), "fixed") for j, v in enumerate(row)] for i, row in enumerate(value)
-                ]
-            elif value is None or isinstance(value, bool) or key in {"prefix", "labels"}:
-                arguments[key] = value
-            else:
-                arguments[key] = self._slot(value, where, "fixed_integer" if key in INTEGER_ARGUMENTS else "fixed")
-        return {"constructor": name, "arguments": arguments, "automatic_layout": register.automatic_layout}
-
     # ---- operations
 
-    def _operation(self, operation: Model, path: Path) -> dict[str, Any]:
+    def _operations(self, operations: Iterable[Model], path: Path) -> list[Operation | Repeated]:
+        return [
+            self._repeat(one, (*path, number)) if isinstance(one, Repeat) else self._operation(one, (*path, number))
+            for number, one in enumerate(operations)
+        ]
+
+    def _repeat(self, repeat: Repeat, path: Path) -> Repeated:
+        repeats = self._slot(repeat.repeats, (*path, "repeats"), "fixed_integer")
+        outer, index = self.indexes, repeat.index or ""
+        if index:
+            if index in outer:
+                self._fault((*path, "index"), f'"{index}" is the index of an outer repeat already', "call one of them otherwise")
+            self.out.indexes.append((index, self.place((*path, "index"))))
+            self.indexes = outer | {index}
+        operations = tuple(self._operations(repeat.operations, (*path, "operations")))
+        self.indexes = outer
+        return Repeated(repeats=repeats, index=index, operations=operations)
+
+    def _operation(self, operation: Model, path: Path) -> Operation:
         name: str = operation.op  # type: ignore[attr-defined]
         waveforms = WAVEFORM_FIELDS.get(name, ())
         body: dict[str, Any] = {"op": name}
         for key, value in operation:
             if key in waveforms or key == "op" or (key == "duration" and waveforms):
                 continue
-            body[key] = self._field(name, key, value, (*path, key))
+            body[key] = self._field(key, value, (*path, key))
         if waveforms:
             body |= self._waveforms(operation, waveforms, path)
-        self._clock(body, waveforms)
-        return body
+        return Operation(path=self.place(path), body=body, clocked=tuple(_clocked(body, waveforms)))
 
-    def _field(self, operation: str, key: str, value: Any, path: Path) -> Any:
+    def _field(self, key: str, value: Any, path: Path) -> Any:
         if key == "channel":
             return self._channel(value, path)
         if key in INTEGER_FIELDS:
             return self._slot(value, path, "integer")
         if key in NUMBER_FIELDS:
             return self._slot(value, path, "number")
-        if key == "targets":
-            return [self._slot(item, (*path, number), "integer") for number, item in enumerate(value)]
-        if operation == "target" and key == "target":
+        if key in {"target", "targets"}:
             if isinstance(value, list):
-                return [self._slot(item, (*path, number), "integer") for number, item in enumerate(value)]
-            return self._slot(value, path, "integer")
-        if isinstance(value, Model):
-            return value.model_dump(exclude_none=True)
+                return [self._atom(item, (*path, number)) for number, item in enumerate(value)]
+            return self._atom(value, path, "integers")
+        if key == "detuning_map":
+            return self._detuning_map(value, path)
         if key == "channels":
             for number, channel in enumerate(value):
                 self._channel(channel, (*path, number))
         return value
+
+    def _atom(self, value: Any, path: Path, role: Role = "integer") -> Slot:
+        """The number of an atom that is called by its name, or that is computed."""
+        number = atom_number(self.atoms, value) if isinstance(value, str) else None
+        return self._slot(value if number is None else number, path, role)
+
+    def _detuning_map(self, value: dict[str, Any] | WeightedTraps, path: Path) -> dict[str, Any]:
+        """`{weights: {atom: weight}}`, whose places the register knows, or `{traps: [{x, y, weight}]}`."""
+        if isinstance(value, WeightedTraps):
+            rows = [
+                {key: self._slot(getattr(trap, key), (*path, "traps", number, key), "fixed") for key in ("x", "y", "weight")}
+                for number, trap in enumerate(value.traps)
+            ]
+            return {"traps": rows} if value.slug is None else {"traps": rows, "slug": value.slug}
+        for name in value:
+            if atom_number(self.atoms, name) is None:
+                hint = f"its atoms: {', '.join(self.atoms)}" if isinstance(self.atoms, tuple) else ""
+                self._fault((*path, name), f'the register has no atom "{name}"', hint)
+        if self.out.is_mappable:
+            message = "the atoms of a mappable register have no place yet"
+            self._fault(path, message, "give the traps: `detuning_map: {traps: [{x, y, weight}]}`")
+        return {"weights": {name: self._slot(weight, (*path, name), "fixed") for name, weight in value.items()}}
 
     def _channel(self, value: str | None, path: Path) -> str:
         channels = list(self.section.channels)
         if value is None:
             if len(channels) == 1:
                 return channels[0]
-            self._fault(
-                path[:-1], f"no channel is named, and {len(channels)} are declared: {', '.join(channels)}", "add `channel:`"
-            )
-            return channels[0]
+            declared = f"{len(channels)} are declared: {', '.join(channels)}" if channels else "none is declared"
+            hint = "add `channel:`" if channels else "declare one in `channels`"
+            self._fault(path[:-1], f"no channel is named, and {declared}", hint)
+            return next(iter(channels), "")
         if value not in self.section.channels and not value.startswith("dmm_"):
             self._fault(path, f'channel "{value}" is not declared', f"declared: {', '.join(channels)}")
         return value
@@ -349,19 +260,19 @@ class _Lowering:
             return 0
         return duration
 
-    # ---- durations that the clock must divide
 
-    def _clock(self, body: dict[str, Any], waveforms: tuple[str, ...]) -> None:
-        channel = body.get("channel") or body.get("dmm_name")
-        if channel is None:
-            return
-        for key in waveforms:
-            slots = _length(body[key])
-            if slots:
-                self.out.clocked.append(Clocked(channel=channel, slots=slots))
-        for key in ("time", "duration"):
-            if isinstance(body.get(key), Slot):
-                self.out.clocked.append(Clocked(channel=channel, slots=(body[key],)))
+def _clocked(body: dict[str, Any], waveforms: tuple[str, ...]) -> Iterator[Clocked]:
+    """The durations of an operation that the clock of its channel must divide."""
+    channel = body.get("channel") or body.get("dmm_name")
+    if channel is None:
+        return
+    for key in waveforms:
+        slots = _length(body[key])
+        if slots:
+            yield Clocked(channel=channel, slots=slots)
+    for key in ("time", "duration"):
+        if isinstance(body.get(key), Slot):
+            yield Clocked(channel=channel, slots=(body[key],))
 
 
 def _length(waveform: dict[str, Any]) -> tuple[Slot, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pcs_runner.sequence.build import abstract_representation
-from pcs_runner.sequence.lower import Clocked, Copied, EvenTimes, Lowered, Slot, slots_in
+from pcs_runner.sequence.fields import INTEGER_TOLERANCE, FieldError, as_integer, evaluate
+from pcs_runner.sequence.slots import Clocked, Copied, EvenTimes, Slot, slots_in
 from pcs_runner.spec.expressions import (
     BinaryNode,
     Expression,
@@ -24,32 +25,18 @@ from pcs_runner.spec.expressions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pcs_runner.sequence.devices import ResolvedDevice
+    from pcs_runner.sequence.slots import Unrolled
     from pcs_runner.spec.document import Path
     from pcs_runner.spec.expressions import Value
 
-INTEGER_TOLERANCE = 1e-9
-"""How far from an integer a value may be where Pulser takes one (SPEC, "Numbers, expressions, names")."""
-
-
-class FieldError(Exception):
-    """A value that does not fit its place at one point.
-
-    Args:
-        path: Where in the spec.
-        message: What is wrong, with the value.
-        hint: What to do.
-        offset: Position inside an expression's text.
-    """
-
-    def __init__(self, path: Path, message: str, hint: str = "", offset: int = 0) -> None:
-        super().__init__(message)
-        self.path = path
-        self.message = message
-        self.hint = hint
-        self.offset = offset
+QUBITS = "qubits"
+INTEGRAL = frozenset({"integer", "integers"})
+PARAMETRISED = INTEGRAL | {"number", "list"}
+"""Roles of slots: those that hold integers, and those that Pulser can parametrise."""
+"""The name that binds the traps of a mappable register, as in Pulser's `Sequence.build` and in the variables of a PCS job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +86,12 @@ class Template:
     """A lowered sequence with a decision for every name.
 
     Args:
-        lowered: The regular form, without faults.
+        lowered: The regular form, without faults and repeats.
         declared: The `variables` section: name -> type and size (None: as the name's value).
         varying: Names that vary: axes, and what depends on them.
         group_names: Names that do not vary within a group, but may have another value in another group.
         env: All names at the first point.
+        qubits_path: Where `qubits` is bound, for messages.
 
     Raises:
         FieldError: An expression fails at the first point.
@@ -111,20 +99,20 @@ class Template:
 
     def __init__(
         self,
-        lowered: Lowered,
+        lowered: Unrolled,
         declared: Mapping[str, tuple[Literal["int", "float"], int | None]],
         varying: frozenset[str],
         group_names: frozenset[str],
         env: Mapping[str, Value],
+        qubits_path: Path = (QUBITS,),
     ) -> None:
         self.lowered = lowered
+        self._qubits_path = qubits_path
         self._declared = declared
         self._travelling = varying | set(declared)
-        self._generated: dict[Path, str] = {}
-        slots = list(slots_in([lowered.register, lowered.fields, lowered.operations]))
-        self._parametrised = [
-            s for s in slots if s.role in {"number", "integer", "list"} and s.expression.names & self._travelling
-        ]
+        self._generated: dict[tuple[Path, tuple[int, ...]], str] = {}
+        slots = list({s.key: s for s in slots_in([lowered.register, lowered.fields, lowered.operations])}.values())
+        self._parametrised = [s for s in slots if s.role in PARAMETRISED and s.expression.names & self._travelling]
         self.variables = self._decide(env)
         self._sizes = {v.name: v.size for v in self.variables}
         self._types = {v.name: v.type for v in self.variables}
@@ -133,7 +121,7 @@ class Template:
         )
         self._keyed = [s for s in slots if s.role.startswith("fixed") and s.expression.names & varying]
         self._group_keyed = sorted({name for s in slots for name in s.expression.names} & group_names)
-        self._computed = [s for s in self._parametrised if s.path not in self._generated and not _bare(s.expression.root)]
+        self._computed = [s for s in self._parametrised if s.key not in self._generated and not _bare(s.expression.root)]
         self._clocked = [c for c in lowered.clocked if any(s.expression.names & self._travelling for s in c.slots)]
         self._clocked_once = [c for c in lowered.clocked if c not in self._clocked]
 
@@ -178,7 +166,7 @@ class Template:
         """Names that a duration, time or target uses as they are, or only adds and multiplies; and the slot that says so."""
         found: dict[str, Slot] = {}
         for slot in self._parametrised:
-            if slot.role == "integer" and _whole(slot.expression.root, set(sizes), env):
+            if slot.role in INTEGRAL and _whole(slot.expression.root, set(sizes), env):
                 for name in slot.expression.names & set(sizes):
                     if name not in found or (_bare(slot.expression.root) and not _bare(found[name].expression.root)):
                         found[name] = slot
@@ -186,10 +174,10 @@ class Template:
 
     def _generate(self, slot: Slot, number: int, env: Mapping[str, Value]) -> SequenceVariable:
         value = evaluate(slot.expression, env, slot.path)
-        self._generated[slot.path] = f"_e{number}"
+        self._generated[slot.key] = f"_e{number}"
         return SequenceVariable(
             name=f"_e{number}",
-            type="int" if slot.role == "integer" else "float",
+            type="int" if slot.role in INTEGRAL else "float",
             size=len(value) if isinstance(value, tuple) else None,
             expression=slot.expression,
             path=slot.path,
@@ -207,12 +195,27 @@ class Template:
         return (*own, *(_text(env[name]) for name in self._group_keyed))
 
     def values(self, env: Mapping[str, Value]) -> dict[str, Any]:
-        """The value of every sequence variable at a point, as it travels.
+        """The value of every sequence variable at a point, as it travels; and the `qubits` of a mappable register.
 
         Raises:
             FieldError: An expression fails, or a value is not an integer where Pulser takes one.
         """
-        return {variable.name: variable.value(env) for variable in self.variables}
+        values = {variable.name: variable.value(env) for variable in self.variables}
+        names = self._mappable_names(env)
+        return values if names is None else {**values, QUBITS: traps_of(env[QUBITS], names, self._qubits_path)}
+
+    def _mappable_names(self, env: Mapping[str, Value]) -> list[str] | None:
+        """The atoms of a mappable register; None where the register is not mappable."""
+        if "mappable" in self.lowered.register:
+            return list(self.lowered.register["mappable"])
+        if self.lowered.register.get("constructor") != "mappable":
+            return None
+        arguments = _Filling(self, env, env).fill(self.lowered.register["arguments"])
+        return [f"{arguments['prefix']}{number}" for number in range(arguments["n_qubits"])]
+
+    def operation_path(self, number: int, env: Mapping[str, Value]) -> Path:  # noqa: ARG002 - the interface of `Choice`
+        """Where the operation with this number in the built sequence stands in the spec."""
+        return self.lowered.paths[number]
 
     def check_values(self, env: Mapping[str, Value]) -> None:
         """Refuse what Pulser would compute in silence at this point: NaN, infinity, a fraction of a ns, of an atom's number.
@@ -222,8 +225,9 @@ class Template:
         """
         for slot in self._computed:
             value = evaluate(slot.expression, env, slot.path)
-            if slot.role == "integer":
-                as_integer(_number(value, slot), slot.path)
+            if slot.role in INTEGRAL:
+                for one in value if isinstance(value, tuple) and slot.role == "integers" else (_number(value, slot),):
+                    as_integer(one, slot.path)
 
     def clock_faults(self, env: Mapping[str, Value], periods: Mapping[str, int], *, once: bool) -> Iterator[FieldError]:
         """Durations that the channel's clock does not divide, each with its two neighbours.
@@ -265,7 +269,7 @@ class Template:
 
     def tree(self, slot: Slot, env: Mapping[str, Value], fold: Mapping[str, Value]) -> Any:
         """What stands in a parametrised slot: a Pulser tree over the sequence's variables."""
-        generated = self._generated.get(slot.path)
+        generated = self._generated.get(slot.key)
         if generated is not None:
             size = self._sizes[generated]
             reference = {"variable": generated}
@@ -277,13 +281,13 @@ class Template:
         except ExpressionError as error:
             raise FieldError(slot.path, error.message, error.hint, error.offset) from error
         integers = {name for name, kind in self._types.items() if kind == "int"}
-        if slot.role != "integer" or _whole(slot.expression.root, integers, env):
+        if slot.role not in INTEGRAL or _whole(slot.expression.root, integers, env):
             return tree
         return {"expression": "floor", "lhs": {"expression": "add", "lhs": tree, "rhs": 0.5}}
 
     def is_parametrised(self, slot: Slot) -> bool:
         """Whether a slot holds variables of the sequence."""
-        return slot.path in self._generated or bool(slot.expression.names & set(self._sizes))
+        return slot.key in self._generated or bool(slot.expression.names & set(self._sizes))
 
 
 class _Filling:
@@ -308,19 +312,55 @@ class _Filling:
         return node
 
     def _slot(self, slot: Slot) -> Any:
-        if slot.role in {"number", "integer", "list"} and self.template.is_parametrised(slot):
+        if slot.role in PARAMETRISED and self.template.is_parametrised(slot):
             return self.template.tree(slot, self.env, self.fold)
         value = evaluate(slot.expression, self.env, slot.path)
         _check_kind(slot, value)
         if isinstance(value, tuple):
-            return list(value)
-        return as_integer(value, slot.path) if slot.role.endswith("integer") else value
+            return [as_integer(one, slot.path) if slot.role in INTEGRAL else one for one in value]
+        return as_integer(value, slot.path) if slot.role.endswith("integer") or slot.role in INTEGRAL else value
 
     def _even_times(self, values: Slot) -> list[float]:
         value = evaluate(values.expression, self.env, values.path)
         if not isinstance(value, tuple) or len(value) < 2:
             raise FieldError(values.path, "an interpolated waveform needs at least two values")
-        return [number / (len(value) - 1) for number in range(len(value))]
+        return even_times(len(value))
+
+
+def traps_of(qubits: Any, names: Sequence[str], path: Path) -> dict[str, int]:
+    """The trap of each atom of a mappable register, in the order of the atoms.
+
+    Args:
+        qubits: A list of traps, first atom first, or atom -> trap; fewer than there are atoms leave the last ones out.
+        names: The atoms of the register.
+        path: Where they are bound.
+
+    Raises:
+        FieldError: They do not fit the register.
+    """
+    if not isinstance(qubits, dict | tuple):
+        raise FieldError(path, "qubits is one number, not a list of traps", "write [4, 8]")
+    if len(qubits) > len(names):
+        raise FieldError(path, f"qubits has {len(qubits)} traps, the mappable register has {len(names)} atoms")
+    given = qubits if isinstance(qubits, dict) else dict(zip(names, qubits, strict=False))
+    for name in given:
+        if name not in names[: len(given)]:
+            hint = f"name the first {len(given)}: {', '.join(names[: len(given)])}"
+            raise FieldError(path, f'qubits has "{name}", which is not among the first {len(given)} atoms', hint)
+    traps = {
+        name: as_integer(given[name], path, f"the trap of {name}", "a trap is a number from 0") for name in names[: len(given)]
+    }
+    for place, (name, trap) in enumerate(traps.items()):
+        twin = next((other for other in list(traps)[:place] if traps[other] == trap), None)
+        if twin is not None:
+            raise FieldError(path, f"trap {trap} is given to {twin} and to {name}", "give every atom a trap of its own")
+    return traps
+
+
+def even_times(count: int) -> list[float]:
+    """`numpy.linspace(0, 1, count)` to the last bit, for two or more: Pulser prints that for an interpolated waveform."""
+    step = 1.0 / (count - 1)
+    return [*(number * step for number in range(count - 1)), 1.0]
 
 
 def form_text(form: Mapping[str, Any], device: str) -> str:
@@ -338,31 +378,6 @@ def _canonical(node: Any) -> Any:
     return float_text(node)
 
 
-def evaluate(expression: Expression, env: Mapping[str, Value], path: Path) -> Value:
-    """Evaluate an expression of the sequence at a point; a failure says where it stands.
-
-    Raises:
-        FieldError: The expression fails at this point.
-    """
-    try:
-        return expression.evaluate(env)
-    except ExpressionError as error:
-        raise FieldError(path, error.message, error.hint, error.offset) from error
-
-
-def as_integer(value: float, path: Path, name: str = "", hint: str = "") -> int:
-    """The integer that a value is, within 1e-9.
-
-    Raises:
-        FieldError: It is not one; the hint says how to round.
-    """
-    nearest = round(value)
-    if abs(value - nearest) > INTEGER_TOLERANCE:
-        what = f"{name} is {float_text(value)}" if name else f"this is {float_text(value)}"
-        raise FieldError(path, f"{what}, and Pulser takes an integer here", hint or f"write floor({name or 'x'} + 0.5)")
-    return nearest
-
-
 def _integer_hint(name: str, slot: Slot | None) -> str:
     """What to do about a value that is no integer: where a product of it is one, such as 1000*t_us, it need not be."""
     if slot is None or _bare(slot.expression.root):
@@ -372,6 +387,8 @@ def _integer_hint(name: str, slot: Slot | None) -> str:
 
 def _check_kind(slot: Slot, value: Value) -> None:
     """Refuse a list where one number stands, and a number where a list does."""
+    if slot.role == "integers":
+        return
     if slot.role != "list":
         _number(value, slot)
     elif not isinstance(value, tuple):

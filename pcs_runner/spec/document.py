@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import pathlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pcs_runner.errors import Problem, SpecError
 from pcs_runner.spec.nodes import Found, Node, Path, compose
-from pcs_runner.spec.source import SourceText, quoted, quoted_key
+from pcs_runner.spec.source import SourceText, is_secret, quoted, quoted_key
 
 __all__ = ["MAX_BYTES", "Document", "Path", "load_document", "parse_document", "path_text"]
 
@@ -45,6 +46,7 @@ class Document:
         data: Plain dict, list, str, int, float, bool and None. Values given by an alias are shared: do not change them.
         root: The same as nodes with offsets.
         source: The text.
+        overrides: Path -> value of what `-S` and `--select` have changed in `data` and `root` (`spec.overrides`).
     """
 
     file: str
@@ -53,6 +55,7 @@ class Document:
     data: Any
     root: Node = field(repr=False)
     source: SourceText = field(repr=False)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Where a value stands, or its key; of the nearest ancestor that exists where the path does not.
@@ -76,6 +79,10 @@ class Document:
             offset: Code points into a scalar on one line, for an error inside text.
             warning: Whether nothing is refused because of it.
         """
+        changed = next((one for one in self.overrides if (path_text(path) + ".").startswith((f"{one}.", f"{one}["))), None)
+        if changed is not None:
+            setting = f"-S {changed}={'***' if is_secret(changed.rpartition('.')[2]) else self.overrides[changed]}"
+            return Problem(message=message, file=setting, path=path_text(path), hint=hint, warning=warning)
         start, node, exact = self._find(path, key=key)
         if offset and exact and not key and isinstance(node.data, str):
             start += self._offset_in_text(start, node.data, offset)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
 
-from pcs_runner.spec.values import Identifier, Model, Number, Value
+from pcs_runner.spec.values import Identifier, Model, Number, PointValue, Value
 
 SWEEP_KINDS = ("grid", "zip", "points", "file", "random", "product", "concat")
 RANGE_KINDS = ("linspace", "logspace", "geomspace", "arange")
@@ -16,46 +16,46 @@ RANGE_KINDS = ("linspace", "logspace", "geomspace", "arange")
 class Linspace(Model):
     """numpy.linspace."""
 
-    start: Number
-    stop: Number
-    num: Number = 50
-    endpoint: bool = True
+    start: Number = Field(description="The first value, in the unit of the name.")
+    stop: Number = Field(description="The last value, where `endpoint` is true.")
+    num: Number = Field(50, description="Number of values.")
+    endpoint: bool = Field(default=True, description="Whether `stop` is the last value.")
 
 
 class Logspace(Model):
     """numpy.logspace."""
 
-    start: Number
-    stop: Number
-    num: Number = 50
-    endpoint: bool = True
-    base: Number = 10.0
+    start: Number = Field(description="The first value is base**start.")
+    stop: Number = Field(description="The last value is base**stop, where `endpoint` is true.")
+    num: Number = Field(50, description="Number of values.")
+    endpoint: bool = Field(default=True, description="Whether `stop` is the last value.")
+    base: Number = Field(10.0, description="Base of the powers.")
 
 
 class Geomspace(Model):
     """numpy.geomspace."""
 
-    start: Number
-    stop: Number
-    num: Number = 50
-    endpoint: bool = True
+    start: Number = Field(description="The first value, in the unit of the name.")
+    stop: Number = Field(description="The last value, where `endpoint` is true.")
+    num: Number = Field(50, description="Number of values.")
+    endpoint: bool = Field(default=True, description="Whether `stop` is the last value.")
 
 
 class Arange(Model):
     """numpy.arange."""
 
-    start: Number = 0
-    stop: Number
-    step: Number = 1
+    start: Number = Field(0, description="The first value, in the unit of the name.")
+    stop: Number = Field(description="The values end before this one.")
+    step: Number = Field(1, description="Distance of the values.")
 
 
 class AxisRange(Model):
     """Values from a NumPy function, or from a column of a file."""
 
-    linspace: Linspace | None = None
-    logspace: Logspace | None = None
-    geomspace: Geomspace | None = None
-    arange: Arange | None = None
+    linspace: Linspace | None = Field(None, description="numpy.linspace: evenly spaced, the end included.")
+    logspace: Logspace | None = Field(None, description="numpy.logspace: powers of a base, evenly spaced exponents.")
+    geomspace: Geomspace | None = Field(None, description="numpy.geomspace: each value the same multiple of the one before.")
+    arange: Arange | None = Field(None, description="numpy.arange: in steps, the end left out.")
     file: str | None = Field(None, description="A .csv, .json or .jsonl file, relative to the spec.")
     column: str | None = Field(None, description="The column of that file.")
 
@@ -70,7 +70,7 @@ class AxisRange(Model):
 Axis = TypeAliasType(
     "Axis",
     Annotated[
-        Annotated[list[Value], Field(min_length=1), Tag("list")] | Annotated[AxisRange, Tag("range")],
+        Annotated[list[PointValue], Field(min_length=1), Tag("list")] | Annotated[AxisRange, Tag("range")],
         Discriminator(lambda value: "list" if isinstance(value, list) else "range"),
     ],
 )
@@ -82,50 +82,50 @@ Size = Annotated[int | None, Field(None, ge=1, description="Draw a list of so ma
 class Uniform(Model):
     """Generator.uniform: low included, high not."""
 
-    low: Number = 0.0
-    high: Number = 1.0
+    low: Number = Field(0.0, description="Least value.")
+    high: Number = Field(1.0, description="The values are below this one.")
     size: Size = None
 
 
 class Normal(Model):
     """Generator.normal."""
 
-    loc: Number = 0.0
-    scale: Number = 1.0
+    loc: Number = Field(0.0, description="Mean.")
+    scale: Number = Field(1.0, description="Standard deviation.")
     size: Size = None
 
 
 class Integers(Model):
     """Generator.integers: low included, high not."""
 
-    low: Number
-    high: Number
+    low: Number = Field(description="Least value.")
+    high: Number = Field(description="The values are below this one.")
     size: Size = None
 
 
 class Choice(Model):
     """Generator.choice, with replacement."""
 
-    a: list[Number] = Field(min_length=1)
+    a: list[Number] = Field(min_length=1, description="The values to choose from.")
     size: Size = None
 
 
 class Loguniform(Model):
     """Log-uniform: the logarithm is uniform between those of low and high."""
 
-    low: Number
-    high: Number
+    low: Number = Field(description="Least value.")
+    high: Number = Field(description="The values are below this one.")
     size: Size = None
 
 
 class Distribution(Model):
     """One distribution by its NumPy name."""
 
-    uniform: Uniform | None = None
-    normal: Normal | None = None
-    integers: Integers | None = None
-    choice: Choice | None = None
-    loguniform: Loguniform | None = None
+    uniform: Uniform | None = Field(None, description="Generator.uniform: evenly from low to high.")
+    normal: Normal | None = Field(None, description="Generator.normal: a Gaussian.")
+    integers: Integers | None = Field(None, description="Generator.integers: whole numbers from low to below high.")
+    choice: Choice | None = Field(None, description="Generator.choice: from a list, with replacement.")
+    loguniform: Loguniform | None = Field(None, description="Evenly on a logarithmic scale from low to high.")
 
     @model_validator(mode="after")
     def _one_distribution(self) -> Distribution:
@@ -139,7 +139,7 @@ class RandomSamples(Model):
 
     samples: Number = Field(description="Number of points.")
     seed: int | None = Field(None, ge=0, description="Default: the spec's `seed`.")
-    variables: dict[Identifier, Distribution] = Field(min_length=1)
+    variables: dict[Identifier, Distribution] = Field(min_length=1, description="Name: its distribution.")
 
 
 class SweepNode(Model):
@@ -149,9 +149,9 @@ class SweepNode(Model):
         None, min_length=1, description="Every combination; first name slowest, last fastest."
     )
     zip: dict[Identifier, Axis] | None = Field(None, min_length=1, description="Axes of equal length, side by side.")
-    points: list[dict[Identifier, Value]] | None = Field(None, min_length=1, description="The points themselves.")
+    points: list[dict[Identifier, PointValue]] | None = Field(None, min_length=1, description="The points themselves.")
     file: str | None = Field(None, description="A .csv, .json or .jsonl file, one row a point, relative to the spec.")
-    random: RandomSamples | None = None
+    random: RandomSamples | None = Field(None, description="Points drawn at random, reproducibly.")
     product: list[SweepNode] | None = Field(None, min_length=1, description="Every combination of these; first slowest.")
     concat: list[SweepNode] | None = Field(None, min_length=1, description="These one after another; all bind the same names.")
 
@@ -181,7 +181,7 @@ class JobGroup(Model):
     sweep: SweepNode | None = Field(None, description="The points; without it there is one.")
     let: dict[Identifier, Value] = Field(default_factory=dict, description="Names computed from the point, in order.")
     where: Number | None = Field(None, description="Keeps the points for which this is true.")
-    order: Order | None = None
+    order: Order | None = Field(None, description="The order in which points are visited; default: as listed.")
     repeat: int = Field(1, ge=1, description="Passes over the whole group.")
 
 

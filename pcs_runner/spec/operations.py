@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from pcs_runner.spec.values import IntParam, Model, Number, Param, ParamList
+from pcs_runner.spec.values import Identifier, IntParam, Model, Number, Param, ParamList
 
 Protocol = Annotated[
     Literal["min-delay", "no-delay", "wait-for-all"],
@@ -172,7 +172,7 @@ class Target(Model):
 
     op: Literal["target"]
     channel: Channel = None
-    target: IntParam | list[IntParam] = Field(description="Number of the atom in the register, from 0, or several.")
+    target: IntParam | list[IntParam] = Field(description="The atom by its name, or by its number from 0; or several.")
 
 
 class PhaseShift(Model):
@@ -180,7 +180,7 @@ class PhaseShift(Model):
 
     op: Literal["phase_shift"]
     phi: Param = Field(description="Phase shift (rad).")
-    targets: list[IntParam] = Field(description="Numbers of the atoms in the register, from 0.")
+    targets: list[IntParam] = Field(description="The atoms by their names, or by their numbers from 0.")
     basis: Basis = Field("digital", description="Basis whose phase reference is shifted; Pulser's default is digital.")
 
 
@@ -237,23 +237,38 @@ class ConfigSlmMask(Model):
 class WeightedTrap(Model):
     """A place and its weight."""
 
-    x: int | float = Field(description="µm")
-    y: int | float = Field(description="µm")
-    weight: int | float = Field(description="0 to 1")
+    x: Number = Field(description="µm")
+    y: Number = Field(description="µm")
+    weight: Number = Field(description="0 to 1")
 
 
-class DetuningMap(Model):
+class WeightedTraps(Model):
     """Weights of a detuning map, by trap coordinates."""
 
-    traps: list[WeightedTrap] = Field(min_length=1)
-    slug: str | None = None
+    traps: list[WeightedTrap] = Field(min_length=1, description="Places and their weights.")
+    slug: str | None = Field(None, description="Name of the map.")
+
+
+def _map_form(value: Any) -> str:
+    return "traps" if isinstance(value, WeightedTraps) or isinstance(value.get("traps"), list) else "weights"
+
+
+DetuningMap = TypeAliasType(
+    "DetuningMap",
+    Annotated[
+        Annotated[dict[str, Number], Field(min_length=1, description="Atom: its weight, 0 to 1."), Tag("weights")]
+        | Annotated[WeightedTraps, Tag("traps")],
+        Discriminator(_map_form),
+    ],
+)
+"""Weights by atom, or by trap coordinates as Pulser prints them."""
 
 
 class ConfigDetuningMap(Model):
     """Give a DMM channel its detuning map."""
 
     op: Literal["config_detuning_map"]
-    detuning_map: DetuningMap
+    detuning_map: DetuningMap = Field(description="Weights: `{q0: 0.5, q3: 1}`, or by trap coordinates.")
     dmm_id: str = Field("dmm_0", description="The device's DMM.")
 
 
@@ -265,6 +280,15 @@ class AddDmmDetuning(Model):
     waveform: Waveform = Field(description="Detuning of an atom of weight 1 (rad/µs, not positive).")
     dmm_name: str = Field("dmm_0", description="Name of the DMM channel in the sequence.")
     protocol: Protocol = "no-delay"
+
+
+class Repeat(Model):
+    """Operations so many times in a row; 0 times is not at all."""
+
+    op: Literal["repeat"]
+    repeats: Number = Field(description="How often; 0 or 1 makes a condition. Each value gives a sequence of its own.")
+    index: Identifier | None = Field(None, description="A name that counts the passes from 0; known to expressions inside.")
+    operations: list[Operation] = Field(description="What is repeated, in order; may hold further repeats.")
 
 
 class Truncate(Model):
@@ -290,7 +314,8 @@ Operation = TypeAliasType(
         | ConfigSlmMask
         | ConfigDetuningMap
         | AddDmmDetuning
-        | Truncate,
+        | Truncate
+        | Repeat,
         Field(discriminator="op"),
     ],
 )

@@ -23,6 +23,7 @@ SCHEMA_FILE = "pcs-spec.schema.json"
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 _PLACES = (_PACKAGE / "schemas" / SCHEMA_FILE, _PACKAGE.parent / "schemas" / SCHEMA_FILE)  # in a wheel, in a checkout
+_SIMPLE = frozenset({"type", "items", "properties", "patternProperties", "additionalProperties"})
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "integer": (int,),
@@ -115,7 +116,7 @@ def _validator() -> Any:
 
 def _surely_valid(schema: Any, instance: Any) -> bool:
     """True when a value keeps a simple schema; False also when the schema is not simple."""
-    if not isinstance(schema, dict) or not schema.keys() <= {"type", "items", "patternProperties", "additionalProperties"}:
+    if not isinstance(schema, dict) or not schema.keys() <= _SIMPLE:
         return False
     names = schema.get("type", ())
     kind = type(instance)
@@ -125,10 +126,14 @@ def _surely_valid(schema: Any, instance: Any) -> bool:
         return "items" not in schema or all(_surely_valid(schema["items"], item) for item in instance)
     if kind is dict:
         patterns = schema.get("patternProperties", {})
-        return len(patterns) == 1 and all(
-            _is_match(pattern, key) and _surely_valid(patterns[pattern], value)
-            for pattern in patterns
-            for key, value in instance.items()
+        return (
+            len(patterns) == 1
+            and not schema.get("properties", {}).keys() & instance.keys()
+            and all(
+                _is_match(pattern, key) and _surely_valid(patterns[pattern], value)
+                for pattern in patterns
+                for key, value in instance.items()
+            )
         )
     return True
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.spec.source import is_secret, quoted, quoted_key
+from pcs_runner.spec.synonyms import synonym
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +34,7 @@ def explain(document: Document, errors: Iterable[Any]) -> Iterator[Problem]:
     """
     data = document.data
     version = data.get("version")
-    if type(version) is int and version != VERSION:
+    if type(version) is int and version > VERSION:
         message = f"this spec is version {version}; this pcs-runner reads version {VERSION}"
         yield document.problem(("version",), message, hint="upgrade: pip install --upgrade pcs-runner")
         return
@@ -167,7 +168,7 @@ def _unknown_key(document: Document, path: Path, key: str, error: Any) -> tuple[
         hint = "a spec holds no secret; `pcs-run login` keeps it, or the environment gives it"
         return document.problem(here, message, hint=hint, key=True), ""
     left = [name for name in known if name not in error.instance]
-    meant = _nearest(key, left)
+    meant = synonym(key, left) or _nearest(key, left)
     hint = f"did you mean {quoted(meant)}?" if meant else f"the keys here are {_listed(known, 12)}" if known else ""
     return document.problem(here, message, hint=hint, key=True), meant
 

@@ -6,11 +6,15 @@ the tag (`op`, `kind`), by the type, or, between two kinds of mapping, by the ke
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcs_runner.spec.jobs import RANGE_KINDS, SWEEP_KINDS, Distribution
 from pcs_runner.spec.models import Spec
-from pcs_runner.spec.sequences import CONSTRUCTORS
+from pcs_runner.spec.sequences import CONSTRUCTORS, LAYOUTS
+from pcs_runner.spec.values import IDENTIFIER_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Schema = dict[str, Any]
 
@@ -25,6 +29,7 @@ EXACTLY_ONE: dict[str, tuple[str, ...]] = {
     "AxisRange": (*RANGE_KINDS, "file"),
     "Distribution": tuple(Distribution.model_fields),
     "RegisterConstructor": CONSTRUCTORS,
+    "TrapLayout": LAYOUTS,
 }
 
 _HAS_MAPPING = {"not": {"additionalProperties": {"not": {"type": "object"}}}}
@@ -34,6 +39,9 @@ MARKS: dict[str, Schema] = {
     "VariableRef": {"required": ["variable"]},
     "FileSequence": {"required": ["file"]},
     "PythonSequence": {"required": ["python"]},
+    "Atom": {"required": ["name"]},
+    "MappableAtom": {"required": ["qid"]},
+    "WeightedTraps": {"required": ["traps"], "properties": {"traps": {"type": "array"}}},
     "DeviceFile": {"required": ["file"], "maxProperties": 1},
     "RegisterConstructor": {
         "anyOf": [*({"required": [key]} for key in (*CONSTRUCTORS, "automatic_layout")), _HAS_MAPPING],
@@ -47,6 +55,8 @@ NAMES = {
     "TreeOperand": "a number, a list or an expression tree",
     "Waveform": "a number, an expression or a waveform",
     "Register": "a register constructor or coordinates",
+    "Layout": "the name of a layout or a mapping",
+    "DetuningMap": "weights by atom or by trap",
     "Device": "the name of a device or a mapping",
     "Axis": "a list or a range such as `{linspace: {start, stop, num}}`",
     "jobs": "a job group or a list of them",
@@ -64,16 +74,78 @@ def published_schema() -> Schema:
     return {"$schema": DIALECT, "$id": SCHEMA_ID, "title": "pcs-runner experiment", **root, "$defs": rewritten}
 
 
+_EXPRESSION: Schema = {"type": ["number", "string"]}
+_NULLABLE_OBJECT: Schema = {"type": ["object", "null"]}
+
+_WORDS_AND_TRAPS: dict[str, tuple[Schema, str]] = {
+    "variant": ({"type": "string"}, "Names of the spec's `variants`."),
+    "qubits": (
+        {
+            "type": ["array", "object"],
+            "items": _EXPRESSION,
+            "additionalProperties": _EXPRESSION,
+            "minItems": 1,
+            "minProperties": 1,
+        },
+        "Traps of a mappable register: a list, first atom first, or atom: trap.",
+    ),
+}
+"""Swept names whose values are no numbers: the schema of one value, and the description."""
+
+
 def _narrow(root: Schema, definitions: dict[str, Schema]) -> None:
-    """Say what pydantic leaves open because it is merged later: overlays."""
+    """Say what pydantic leaves open: overlays, which are checked again when they are merged, and names that take no numbers."""
     batch = definitions["TargetOptions"]["properties"]["batch"]
     definitions["TargetOptions"]["properties"]["batch"] = {
         "$ref": "#/$defs/BatchOptions",
         "description": batch["description"],
     }
-    overlay = {"type": "object", "properties": {"sequence": {"type": "object"}, "constants": {"type": "object"}}}
+    definitions["SequenceOverlay"] = _sequence_overlay(definitions)
+    overlay = {
+        "type": "object",
+        "properties": {
+            "sequence": {"$ref": "#/$defs/SequenceOverlay"},
+            "constants": {**root["properties"]["constants"], "description": "Constants with another value, and new ones."},
+        },
+    }
     for pattern in root["properties"]["variants"]["patternProperties"]:
         root["properties"]["variants"]["patternProperties"][pattern] = {**overlay, "additionalProperties": False}
+    node = definitions["SweepNode"]["properties"]
+    for kind in ("grid", "zip"):
+        _name_words(node[kind], lambda value: {"type": ["array", "object"], "allOf": _axis_of(value)})
+    _name_words(node["points"]["items"], lambda value: value)
+
+
+def _axis_of(value: Schema) -> list[Schema]:
+    """A list of these values, or a column of a file."""
+    listed = {"if": {"type": "array"}, "then": {"minItems": 1, "items": value}}
+    return [listed, {"if": {"type": "object"}, "then": {"$ref": "#/$defs/AxisRange"}}]
+
+
+def _name_words(names: Schema, form: Callable[[Schema], Schema]) -> None:
+    """Give `variant` and `qubits` values of their own, and the other names numbers."""
+    patterns = names["patternProperties"]
+    numbers = patterns.pop(IDENTIFIER_PATTERN)
+    patterns[IDENTIFIER_PATTERN.replace("^", f"^(?!(?:{'|'.join(_WORDS_AND_TRAPS)})$)", 1)] = numbers
+    names["properties"] = {name: {**form(value), "description": text} for name, (value, text) in _WORDS_AND_TRAPS.items()}
+
+
+def _sequence_overlay(definitions: dict[str, Schema]) -> Schema:
+    """What a variant says about its sequence: any key; null takes a key away."""
+    properties: dict[str, Schema] = {}
+    for model in ("InlineSequence", "FileSequence", "PythonSequence"):
+        for name, schema in definitions[model]["properties"].items():
+            described = {"description": schema["description"]} if "description" in schema else {}
+            if schema.get("type") == "object":
+                properties[name] = {**_NULLABLE_OBJECT, **described}
+            else:
+                properties[name] = {**described, "if": {"not": {"type": "null"}}, "then": schema}
+    return {
+        "type": "object",
+        "description": "Keys of the sequence with another value; null takes one away, mappings merge (JSON merge patch).",
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 def _definition(name: str, schema: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -121,7 +193,7 @@ def _tagged(discriminator: Schema) -> Schema:
     return {
         "type": "object",
         "required": [tag],
-        "properties": {tag: {"enum": list(models)}},
+        "properties": {tag: {"enum": list(models), "description": f"Which {'operation' if tag == 'op' else 'waveform'}."}},
         "allOf": cases,
     }
 

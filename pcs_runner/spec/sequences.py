@@ -20,7 +20,13 @@ CONSTRUCTORS = (
     "from_coordinates",
     "cubic",
     "cuboid",
+    "define_register",
+    "mappable",
 )
+ON_LAYOUT = frozenset({"define_register", "mappable"})
+"""Constructors that are methods of a layout."""
+
+LAYOUTS = ("square", "rectangular", "triangular", "coordinates")
 
 Prefix = Annotated[str | None, Field(description="Atoms are named prefix0, prefix1, ...")]
 Spacing = Annotated[Number, Field(description="Distance between neighbours (µm).")]
@@ -105,18 +111,36 @@ class CuboidArguments(Model):
     prefix: Prefix = "q"
 
 
+class DefineRegisterArguments(Model):
+    """Arguments of Pulser's `RegisterLayout.define_register`: atoms on traps of the sequence's `layout`."""
+
+    trap_ids: list[Number] = Field(min_length=1, description="Numbers of the traps, from 0, first atom first.")
+    qubit_ids: list[str] | None = Field(None, description="Names of the atoms; default: q0, q1, ...")
+
+
+class MappableArguments(Model):
+    """Arguments of Pulser's `RegisterLayout.make_mappable_register`: the traps come with each point, as `qubits`."""
+
+    n_qubits: Number = Field(description="Number of atoms.")
+    prefix: Annotated[str, Field(description="Atoms are named prefix0, prefix1, ...")] = "q"
+
+
 class RegisterConstructor(Model):
     """A register by one of Pulser's constructors."""
 
-    square: SquareArguments | None = None
-    rectangle: RectangleArguments | None = None
-    rectangular_lattice: RectangularLatticeArguments | None = None
-    triangular_lattice: TriangularLatticeArguments | None = None
-    hexagon: HexagonArguments | None = None
-    max_connectivity: MaxConnectivityArguments | None = None
-    from_coordinates: FromCoordinatesArguments | None = None
-    cubic: CubicArguments | None = None
-    cuboid: CuboidArguments | None = None
+    square: SquareArguments | None = Field(None, description="Pulser's `Register.square`.")
+    rectangle: RectangleArguments | None = Field(None, description="Pulser's `Register.rectangle`.")
+    rectangular_lattice: RectangularLatticeArguments | None = Field(None, description="Pulser's `Register.rectangular_lattice`.")
+    triangular_lattice: TriangularLatticeArguments | None = Field(None, description="Pulser's `Register.triangular_lattice`.")
+    hexagon: HexagonArguments | None = Field(None, description="Pulser's `Register.hexagon`.")
+    max_connectivity: MaxConnectivityArguments | None = Field(None, description="Pulser's `Register.max_connectivity`.")
+    from_coordinates: FromCoordinatesArguments | None = Field(
+        None, description="Pulser's `from_coordinates`, which centres the atoms."
+    )
+    cubic: CubicArguments | None = Field(None, description="Pulser's `Register3D.cubic`.")
+    cuboid: CuboidArguments | None = Field(None, description="Pulser's `Register3D.cuboid`.")
+    define_register: DefineRegisterArguments | None = Field(None, description="Atoms on traps of the sequence's `layout`.")
+    mappable: MappableArguments | None = Field(None, description="Atoms whose traps come with each point, as `qubits`.")
     automatic_layout: bool = Field(default=False, description="Put the atoms on a layout made for the device.")
 
     @model_validator(mode="after")
@@ -140,10 +164,27 @@ class RegisterConstructor(Model):
 class Atom(Model):
     """An atom as Pulser prints it."""
 
-    name: str
+    name: str = Field(description="Name of the atom.")
     x: Number = Field(description="µm")
     y: Number = Field(description="µm")
     z: Number | None = Field(None, description="µm")
+
+
+class MappableAtom(Model):
+    """An atom of a mappable register as Pulser prints it; its trap comes with each point, as `qubits`."""
+
+    qid: str = Field(description="Name of the atom.")
+    default_trap: int | None = Field(None, description="A placeholder that Pulser prints; ignored.")
+
+
+def _atom_form(value: Any) -> str:
+    return "mappable" if isinstance(value, MappableAtom) or (isinstance(value, dict) and "qid" in value) else "placed"
+
+
+PrintedAtom = Annotated[
+    Annotated[Atom, Tag("placed")] | Annotated[MappableAtom, Tag("mappable")],
+    Discriminator(_atom_form),
+]
 
 
 def _register_form(value: Any) -> str:
@@ -163,19 +204,69 @@ Register = TypeAliasType(
             Field(min_length=1),
             Tag("coordinates"),
         ]
-        | Annotated[list[Atom], Field(min_length=1), Tag("atoms")],
+        | Annotated[list[PrintedAtom], Field(min_length=1), Tag("atoms")],
         Discriminator(_register_form),
     ],
 )
 """A Pulser constructor by name, coordinates by atom, or the list that Pulser prints."""
 
 
-class Layout(Model):
-    """Trap coordinates, as Pulser prints them."""
+class SquareLayoutArguments(Model):
+    """Arguments of Pulser's `SquareLatticeLayout`."""
 
-    coordinates: list[list[int | float]] = Field(min_length=1, description="[x, y] or [x, y, z] of each trap (µm).")
-    slug: str | None = None
-    pulser_version: str | None = None
+    rows: Number = Field(description="Number of rows of traps.")
+    columns: Number = Field(description="Number of columns of traps.")
+    spacing: Number = Field(description="Distance between neighbouring traps (µm).")
+
+
+class RectangularLayoutArguments(Model):
+    """Arguments of Pulser's `RectangularLatticeLayout`."""
+
+    rows: Number = Field(description="Number of rows of traps.")
+    columns: Number = Field(description="Number of columns of traps.")
+    col_spacing: Number = Field(description="Distance between columns (µm).")
+    row_spacing: Number = Field(description="Distance between rows (µm).")
+
+
+class TriangularLayoutArguments(Model):
+    """Arguments of Pulser's `TriangularLatticeLayout`."""
+
+    n_traps: Number = Field(description="Number of traps.")
+    spacing: Number = Field(description="Distance between neighbouring traps (µm).")
+
+
+class TrapLayout(Model):
+    """Traps by one of Pulser's lattices, or by their coordinates."""
+
+    square: SquareLayoutArguments | None = Field(None, description="Pulser's SquareLatticeLayout.")
+    rectangular: RectangularLayoutArguments | None = Field(None, description="Pulser's RectangularLatticeLayout.")
+    triangular: TriangularLayoutArguments | None = Field(None, description="Pulser's TriangularLatticeLayout.")
+    coordinates: list[Annotated[list[Number], Field(min_length=2, max_length=3)]] | None = Field(
+        None, min_length=1, description="[x, y] or [x, y, z] of each trap (µm)."
+    )
+    slug: str | None = Field(None, description="Name of a layout that is given by coordinates.")
+    pulser_version: str | None = Field(None, description="Printed by Pulser; not needed.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TrapLayout:
+        if len(self.model_fields_set & set(LAYOUTS)) != 1:
+            raise ValueError(f"a layout has exactly one of {', '.join(LAYOUTS)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which of them it is."""
+        return next(name for name in LAYOUTS if getattr(self, name) is not None)
+
+
+Layout = TypeAliasType(
+    "Layout",
+    Annotated[
+        Annotated[str, Tag("name")] | Annotated[TrapLayout, Tag("traps")],
+        Discriminator(lambda value: "name" if isinstance(value, str) else "traps"),
+    ],
+)
+"""The name of one of the device's calibrated layouts, a lattice by Pulser's arguments, or trap coordinates."""
 
 
 class DeviceFile(Model):
@@ -222,15 +313,20 @@ class InlineSequence(Model):
 
     device: Device = Field(description="Name of a device, `{file: device.json}`, or the device in full.")
     register_: Register = Field(alias="register", description="The atoms: a Pulser constructor, or coordinates in µm.")
-    layout: Layout | None = Field(None, description="Trap coordinates that the register lies on.")
-    channels: dict[Identifier, str] = Field(min_length=1, description="Channel name: the device's channel id.")
+    layout: Layout | None = Field(
+        None,
+        description="The traps that the register lies on: a calibrated layout of the device by name, a lattice, or coordinates.",
+    )
+    channels: dict[str, str] = Field(description="Channel name: the device's channel id. Empty where only DMMs are used.")
     variables: Variables = Field(default_factory=dict, description="Names that must be Pulser variables; inferred when left out.")
     operations: list[Operation] = Field(description="What happens, in order.")
     measurement: Basis | None = Field("ground-rydberg", description="Basis that is measured at the end.")
     magnetic_field: Annotated[list[Number], Field(min_length=3, max_length=3)] | None = Field(
         None, description="x, y, z in Gauss."
     )
-    slm_mask_targets: list[str] | None = Field(None, description="Names of masked atoms (older Pulser).")
+    slm_mask_targets: list[str] | None = Field(
+        None, description="Names of the atoms that the SLM masks during the first global pulse."
+    )
     clock: Literal["strict", "round"] = Field(
         "strict", description="`round` accepts Pulser's rounding of durations off the clock."
     )
@@ -258,7 +354,7 @@ class PythonCall(Model):
 class PythonSequence(Model):
     """A sequence made by Python code; refused without `--allow-code`."""
 
-    python: PythonCall
+    python: PythonCall = Field(description="The function and its arguments.")
 
 
 def _sequence_form(value: Any) -> str:

@@ -35,6 +35,11 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
     ("undefined tag handle", "a tag (`!...`) is refused here", "remove the tag, or quote the text if `!` is part of it"),
     ("expected alphabetic or numeric character", "an anchor or alias without a name", "quote text that begins with `*` or `&`"),
     ("tab character", "a tab is used as indentation", _SPACES),
+    ("indentation indicator", "the indentation after `|` or `>` is 1 to 9", "remove the 0"),
+    ("line break", "only a comment can stand here", "begin the text on the next line"),
+    ("incompatible YAML", "a `%YAML` line of another version", "remove the line; a spec is YAML 1.2"),
+    ("YAML directive", "a second `%YAML` line", "keep one of the two"),
+    ("unknown directive", "an unknown directive", "remove the line that begins with `%`"),
 )
 
 

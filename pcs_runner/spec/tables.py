@@ -22,6 +22,9 @@ MAX_INPUT_BYTES = 256 * 1024 * 1024
 TEXT_NAMES = ("variant",)
 """Names whose values are words, not numbers."""
 
+TRAP_NAMES = ("qubits",)
+"""Names whose values may be mappings, atom to trap."""
+
 _KINDS = ".csv, .json or .jsonl"
 
 
@@ -265,7 +268,7 @@ class _Column:
     def __init__(self, name: str, convert: Callable[[Any], Value]) -> None:
         self.name = name
         self.values: list[Any] = []
-        self._convert = _word if name in TEXT_NAMES else convert
+        self._convert = _word if name in TEXT_NAMES else _traps if name in TRAP_NAMES else convert
 
     def add(self, cell: Any, where: str) -> None:
         try:
@@ -284,6 +287,14 @@ def _word(cell: Any) -> Any:
     if not isinstance(cell, str) or not cell.strip():
         raise ValueError(f"{cell!r} is not a word")
     return cell.strip()
+
+
+def _traps(cell: Any) -> Any:
+    """A list of traps, or atom -> trap; as JSON in a CSV file."""
+    value = json.loads(cell, parse_constant=_refuse_constant) if isinstance(cell, str) else cell
+    if isinstance(value, dict) and value:
+        return {name: _scalar(item) for name, item in value.items()}
+    return _from_json(value)
 
 
 def _from_text(cell: str) -> Value:

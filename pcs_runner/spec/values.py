@@ -30,6 +30,12 @@ Value = Annotated[
 ]
 """A number, an expression, or a list of them."""
 
+PointValue = Annotated[
+    int | float | str | list[Number] | dict[str, Number],
+    WithJsonSchema({"type": ["number", "string", "array"], "items": {"type": ["number", "string"]}}),
+]
+"""A value of a swept name; a mapping, atom to trap, for `qubits` alone (`schema_rewrite` says so in the schema)."""
+
 Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
 """A name that expressions can use."""
 
@@ -37,7 +43,7 @@ Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
 class VariableRef(Model):
     """A whole sequence variable, as Pulser prints it: `{variable: omega}`."""
 
-    variable: str
+    variable: str = Field(description="Name of the variable.")
 
 
 class ExpressionTree(Model):
@@ -46,9 +52,9 @@ class ExpressionTree(Model):
     expression: Literal[
         "neg", "abs", "floor", "ceil", "round", "sqrt", "exp", "log2", "log", "sin", "cos", "tan", "tanh",
         "add", "sub", "mul", "div", "truediv", "mod", "pow", "index",
-    ]  # fmt: skip
-    lhs: TreeOperand
-    rhs: TreeOperand | None = None
+    ] = Field(description="The operation.")  # fmt: skip
+    lhs: TreeOperand = Field(description="First or only operand.")
+    rhs: TreeOperand | None = Field(None, description="Second operand.")
 
 
 def _operand_kind(value: Any) -> str:
