@@ -1,0 +1,93 @@
+"""`report.html` of a run folder: made at the end of a run, and on request while it is still going."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pcs_runner.errors import StorageError
+from pcs_runner.results import jsonl
+from pcs_runner.results.durable import write_bytes
+from pcs_runner.run.derive import source_of
+from pcs_runner.run.directory import RunFolder
+from pcs_runner.run.events import Event
+from pcs_runner.run.outcome import open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pcs_runner.run.session import Session
+    from pcs_runner.spec.models import Spec
+
+
+def write_report(folder: RunFolder, *, state: str, now: datetime, held: bool = True, path: Path | None = None) -> Path:
+    """Write the report of what is on disk.
+
+    Args:
+        folder: The run.
+        state: Of the run; of one that is still going the report says so.
+        now: In UTC.
+        held: Whether a process is carrying it out.
+        path: Where to; default `report.html` in the folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        StorageError: The manifest or the spec is missing or damaged.
+        ValueError: A line of the results is not a record.
+        OSError: The disk is full or not writable.
+    """
+    from pcs_runner.results.report import html
+    from pcs_runner.results.report.source import ReportSource
+
+    text = folder.spec_bytes
+    source = ReportSource(
+        manifest=folder.read_manifest(),
+        state=state,
+        held=held,
+        records=lambda: jsonl.read(folder.results),
+        sequence=lambda name: (folder.sequences / f"{name}.json").read_text(encoding="utf-8"),
+        spec=_spec(folder, text),
+        spec_text=text.decode("utf-8", "replace"),
+        units=source_of(folder).units,
+        folder=folder.path.name,
+        now=now,
+    )
+    place = path or folder.report
+    write_bytes(place, html(source).encode("utf-8", "replace"))
+    return place
+
+
+def report(folder: Path, *, output: Path | None = None, now: datetime | None = None) -> Path:
+    """Write the report of a run as it is; arguments, result and errors as of `api.report`."""
+    run = open_run(folder)
+    place = RunFolder(folder)
+    try:
+        return write_report(place, state=run.state, now=now or datetime.now(UTC), held=run.held_by is not None, path=output)
+    except ValueError as error:
+        hint = f"Compare it with the service: `pcs-run verify {folder}`."
+        raise StorageError(f"the results cannot be read: {error}", hint=hint) from error
+
+
+def after_run(session: Session, state: str) -> None:
+    """Make the report of a run that ends, when the spec wants one; a failure is told and changes nothing else."""
+    if not session.plan.spec.results.report:
+        return
+    try:
+        write_report(session.folder, state=state, now=session.effects.now())
+    except Exception as error:  # noqa: BLE001 - results that were paid for are not lost for a picture of them
+        reason = f"{type(error).__name__}: {error}"
+        session.emit(Event(kind="report_failed", message=f"{reason}; make it again with `pcs-run report {session.folder.path}`"))
+
+
+def _spec(folder: RunFolder, text: bytes) -> Spec | None:
+    """The spec, or None when this version cannot read it: the report then does without units."""
+    from pcs_runner.errors import SpecError
+    from pcs_runner.spec.document import parse_document
+    from pcs_runner.spec.schema import validate
+
+    try:
+        return validate(parse_document(text, file=str(folder.spec), folder=folder.inputs))
+    except SpecError:
+        return None
