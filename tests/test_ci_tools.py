@@ -85,7 +85,8 @@ def test_the_hook_checks_the_specs_of_a_repository(tmp_path: Path) -> None:
     good = (SPECS / "rabi.yaml").read_text(encoding="utf-8")
     (user / "specs" / "good.yaml").write_text(good, encoding="utf-8")
     (user / "scan.pcs.yml").write_text(good.replace("amplitude: ", "amplitud: "), encoding="utf-8")
-    (user / "other.yaml").write_text("not: a spec\n", encoding="utf-8")
+    (user / "myspecs").mkdir()
+    (user / "myspecs" / "other.yaml").write_text("not: a spec\n", encoding="utf-8")
     repository(user)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"PRE_COMMIT_HOME": str(tmp_path / "cache"), "PIP_NO_COMPILE": "1", "NO_COLOR": "1"}

@@ -32,7 +32,7 @@ VALUES: dict[str, Any] = {
     "a: |\n": {"a": ""},
     "a: | # comment\n  # text\n": {"a": "# text\n"},
     "a: |-\n  1e3\n": {"a": "1e3"},
-    "a: |\n  \ttab\n": {"a": "\ttab\n"},
+    "a: |2\n  \ttab\n": {"a": "\ttab\n"},
     "a: |\r\n  x\r\n  y\r\n": {"a": "x\ny\n"},
     # flow scalars over lines, escapes
     'a: "x\n  y\n\n  z \\\n  w"\n': {"a": "x y\nz w"},
@@ -51,7 +51,6 @@ VALUES: dict[str, Any] = {
         "a": "http://x:80/y", "b": "x%y", "c": "?x", "d": ":x", "e": "-x", "f": "x-y",
     },
     "a: 1]\nb: 1,000\nc: x!\n": {"a": "1]", "b": "1,000", "c": "x!"},
-    "a: x: \n".replace(": \n", ":y\n"): {"a": "x:y"},
     # collections
     "a:\n- 1\n- - 2\n  - 3\n-\n  b: 4\n": {"a": [1, [2, 3], {"b": 4}]},
     "a: [1, 2,]\nb: {c: 1,}\nd: []\ne: {}\n": {"a": [1, 2], "b": {"c": 1}, "d": [], "e": {}},
@@ -92,20 +91,21 @@ VALUES: dict[str, Any] = {
     "a: [inf, -inf, nan, -.nan, +.nan, .iNF, .Nan, Infinity]\n": {
         "a": ["inf", "-inf", "nan", "-.nan", "+.nan", ".iNF", ".Nan", "Infinity"],
     },
-    "a: [~, null, Null, NULL, , nULL, none, nil]\n".replace(" ,,", ""): None,
+    "a: [~, null, Null, NULL, nULL, none, nil]\nb:\n": {"a": [None, None, None, None, "nULL", "none", "nil"], "b": None},
     "a: [y, n, Yes, NO, on, Off, tRue, true, True, TRUE, false, False, FALSE]\n": {
         "a": ["y", "n", "Yes", "NO", "on", "Off", "tRue", True, True, True, False, False, False],
     },
     "a: <<\n": {"a": "<<"},
+    # long lines
+    "a: " + "x" * 1_000_000 + "\nb: [" + "1, " * 5_000 + "2]\n": {"a": "x" * 1_000_000, "b": [1] * 5_000 + [2]},
+    "k" * 1024 + ": 1\n": {"k" * 1024: 1},
 }  # fmt: skip
-VALUES = {text: value for text, value in VALUES.items() if value is not None}
-VALUES["a: [~, null, Null, NULL, nULL, none, nil]\nb:\n"] = {"a": [None, None, None, None, "nULL", "none", "nil"], "b": None}
-VALUES["a: " + "x" * 1_000_000 + "\nb: [" + "1, " * 100_000 + "2]\n"] = {"a": "x" * 1_000_000, "b": [1] * 100_000 + [2]}
 
 RUAMEL_DIFFERS = {
     "a: .5e1\n": "ruamel.yaml reads an exponent only after a digit before the point",
     "a: [-0x1F, +0o7, 0XFF, 0O7, 0x, 0o8, 0xG, 0b1]\n": "a sign before 0x and 0o, which the core schema does not have",
     "a: [inf, -inf, nan, -.nan, +.nan, .iNF, .Nan, Infinity]\n": "a sign before .nan",
+    "a: [1e, e3, 1.2.3, +, --1, ., .., 1_0, 1.0_0, 190:20:30]\n": "underscores in numbers, which 1.2 does not have",
     "%YAML 1.1\n---\na: 0o17\nb: 017\n": "the directive chooses the rules of 1.1; ours are those of 1.2 always",
     "a: 1\t# x\nb:\t2\n": "tabs as white space inside a line are refused, which 1.2 allows (6.1)",
     "a: <<\n": "merge keys, which 1.2 does not have",
@@ -115,6 +115,7 @@ RUAMEL_DIFFERS = {
 END = "check the indentation, and that text is quoted as a whole"
 TAG = "a tag (`!...`) is refused here | remove the tag, or quote the text if `!` is part of it"
 COLON = 'a `:` is not expected here | quote text that holds ": ", or check the indentation'
+INVISIBLE = "remove it, or write it as an escape in double quotes"
 REFUSALS = {
     "a: |0\n  x\n": "1:5: the indentation after `|` or `>` is 1 to 9 | remove the 0",
     "a: |x\n  y\n": "1:5: only a comment can stand here | begin the text on the next line",
@@ -162,10 +163,11 @@ REFUSALS = {
     'a: "\\ud800"\n': "1:7: an escape that is no character | write the character itself",
     'a: "\\U00110000"\n': "1:7: an escape that is no character | write the character itself",
     'a: "\\x4"\n': "1:7: an incomplete escape after `\\` | use single quotes where `\\` is meant as it is",
+    "a: |\n  \ttab\n": "2:3: a tab is used as indentation | indent with spaces",  # 1.2 takes it; libyaml does not
     "a:\n\t- 1\n": "2:1: a tab is used as indentation | indent with spaces",
     "a: 1\r\nb:\r\n\tc: 2\r\n": "3:1: a tab is used as indentation | indent with spaces",
-    "a: 1\n\ufeffb: 2\n": "2:1: the invisible character U+FEFF is not allowed | remove it, or write it as an escape in double quotes",
-    "k" * 1025 + ": 1\n": "",
+    "a: 1\n\ufeffb: 2\n": f"2:1: the invisible character U+FEFF is not allowed | {INVISIBLE}",
+    "k" * 1025 + ": 1\n": f"1:1026: {COLON}",
 }
 
 
@@ -185,7 +187,7 @@ def test_a_text_has_its_value(text: str) -> None:
     assert repr(data) == repr(VALUES[text])  # 1, 1.0 and True are different values
 
 
-@pytest.mark.parametrize("text", VALUES.keys() - RUAMEL_DIFFERS.keys(), ids=name)
+@pytest.mark.parametrize("text", [text for text in VALUES if text not in RUAMEL_DIFFERS], ids=name)
 def test_ruamel_yaml_reads_the_same_value(text: str) -> None:
     reader = YAML(typ="safe", pure=True)
     reader.version = (1, 2)
@@ -200,16 +202,18 @@ def test_a_text_is_refused_at_its_place(text: str) -> None:
 
 
 def test_short_words_are_the_numbers_that_python_reads() -> None:
-    """All texts of up to five of these characters; Python's own readers of numbers decide, but for a sign before 0x and 0o."""
-    for length in range(1, 6):
+    """All texts of up to four of these characters; Python's own readers of numbers decide, but for a sign before 0x and 0o."""
+    for length in range(1, 5):
         for letters in itertools.product("017.eE+-xo", repeat=length):
             text = "".join(letters)
-            value = plain_value(text)
-            assert (type(value), value) == (type(python_value(text)), python_value(text)), text
+            value, expected = plain_value(text), python_value(text)
+            assert (type(value), value) == (type(expected), expected), text
 
 
 def python_value(text: str) -> str | int | float:
-    readers: tuple[Any, ...] = (lambda: int(text, 0),) if text[:2] in ("0x", "0o") else (lambda: int(text, 10), lambda: float(text))
+    readers: tuple[Any, ...] = (
+        (lambda: int(text, 0),) if text[:2] in ("0x", "0o") else (lambda: int(text, 10), lambda: float(text))
+    )
     for read in readers:
         try:
             value: int | float = read()

@@ -59,7 +59,8 @@ def problems_beside(document: Document, refused: Iterable[Problem]) -> list[Prob
     spec = mending.spec(refused)
     if spec is None:
         return []
-    return [problem for problem in reference_problems(document, spec) if not mending.explains(problem)]
+    mended = replace(document, data=mending.data)
+    return [problem for problem in reference_problems(mended, spec) if not mending.explains(problem)]
 
 
 class _Mending:
