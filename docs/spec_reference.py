@@ -98,6 +98,8 @@ def _type(one: Mapping[str, Any]) -> str:
     if "$ref" in one:
         name = one["$ref"].rpartition("/")[2]
         return f"[{_spaced(name)}](#{_anchor(name)})" if name not in SIMPLE else SIMPLE[name]
+    if "then" in one:  # null, which takes a key away, or what the key takes elsewhere
+        return _type(one["then"])
     if "const" in one:
         return f"`{_plain(one['const'])}`"
     if "enum" in one:

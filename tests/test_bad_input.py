@@ -165,10 +165,7 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
 """Name: (file, what is said after its name, hint); physics is not asked in any of them."""
 
 TOO_STRONG = "amplitude reaches 12.6061 rad/µs, rydberg_global of AnalogDevice allows 12.5664"
-TOO_CLOSE = (
-    "The minimal distance between atoms in this device (5 µm) is not respected (up to a precision of 1e-6 µm) "
-    "for the pairs: [('q0', 'q1')]"
-)
+TOO_CLOSE = "q0 and q1 are 4 µm apart, AnalogDevice asks for 5 µm"
 
 PHYSICS: dict[str, tuple[str, str, str]] = {
     "a tower of powers": (
@@ -374,6 +371,7 @@ OPERATIONS: list[dict[str, Any]] = [
     {"op": "config_detuning_map", "detuning_map": {"traps": [{"x": 0, "y": 0, "weight": 1}]}},
     {"op": "add_dmm_detuning", "duration": 100, "waveform": -1},
     {"op": "truncate", "duration": 100},
+    {"op": "repeat", "repeats": 2, "operations": [{"op": "delay", "time": 100}]},
 ]
 RANGE = {"start": 1, "stop": 2}
 SWEEPS: list[dict[str, Any]] = [{"grid": {"x": {kind: RANGE}}} for kind in ("linspace", "logspace", "geomspace", "arange")] + [
@@ -404,6 +402,14 @@ REGISTERS: list[Any] = [
     {"cubic": {"side": 1}},
     {"cuboid": {**GRID, "layers": 1}},
     [{"name": "q0", "x": 0, "y": 0}],
+    {"define_register": {"trap_ids": [0]}},
+    {"mappable": {"n_qubits": 1}},
+    [{"qid": "q0"}],
+]
+LAYOUTS: list[dict[str, Any]] = [
+    {"square": {**GRID, "spacing": 5}},
+    {"rectangular": {**GRID, "col_spacing": 5, "row_spacing": 6}},
+    {"triangular": {"n_traps": 3, "spacing": 5}},
 ]
 
 
@@ -433,6 +439,7 @@ DOCUMENTS: list[dict[str, Any]] = [
     document({"file": "a.json"}, [{"runs": 1, "sweep": sweep} for sweep in SWEEPS]),
     document({"python": {"file": "a.py", "function": "f"}}, {"runs": 1}),
     *(document(inline(register, []), {"runs": 1}) for register in REGISTERS),
+    *(document({**inline(REGISTERS[0], []), "layout": layout}, {"runs": 1}) for layout in LAYOUTS),
 ]
 
 

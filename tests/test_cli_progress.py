@@ -123,3 +123,24 @@ def test_a_terminal_gets_bars_and_lines_above_them() -> None:
     assert "job 1 failed: [red]not markup[/red]" in shown
     assert "2/2" in shown
     assert "1 pending" in shown
+
+
+def test_a_check_that_is_done_at_once_says_nothing() -> None:
+    said: list[tuple[str, int, int | None]] = []
+
+    class Kept:
+        def stage(self, name: str, done: int, total: int | None, note: str = "") -> None:
+            said.append((f"{name}{note}", done, total))
+
+        def line(self, text: str) -> None:
+            raise AssertionError(text)
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    for calls, expected in [([(10, 10)], 0), ([(5, 10), (10, 10)], 2), ([(10, None), (20, None)], 2)]:
+        said.clear()
+        with Follower(Session(), display=Kept()) as follower:
+            for done, total in calls:
+                follower.checked(done, total)
+        assert len(said) == expected

@@ -133,6 +133,7 @@ class Follower:
     def __init__(self, session: Session, *, display: Display | None = None) -> None:
         self._session = session
         self._total: int | None = None
+        self._checking = False
         self._display: Display = display or (
             Bars(session) if session.console.is_terminal and not session.quiet else Lines(session)
         )
@@ -144,8 +145,10 @@ class Follower:
         self._display.close()
 
     def checked(self, done: int, total: int | None = None) -> None:
-        """So many points have been checked."""
-        self._display.stage("validated", done, total)
+        """So many points have been checked; nothing is said when the first word of it is that all were."""
+        if self._checking or total is None or done < total:
+            self._checking = True
+            self._display.stage("validated", done, total)
 
     def line(self, text: str) -> None:
         """A line for people, beside the bars."""
