@@ -69,7 +69,7 @@ def test_a_run_prints_its_folder_and_says_what_it_did(finished: Finished) -> Non
     assert f"run folder {run}" in lines
     assert "submitted 3 of 3" in lines
     assert any(line.startswith("collected 3 of 3") for line in lines)
-    assert lines[-2:] == ["finished: 3 DONE", f"results: {run}/results.csv"]
+    assert lines[-3:] == ["finished: 3 DONE", f"results: {run}/results.csv", f"report: {run}/report.html"]
     records = [json.loads(line) for line in (folder / run / "results.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(record["index"], record["point"]["t"], record["status"]) for record in records] == [
         (0, 100, "DONE"),

@@ -132,6 +132,7 @@ class Fuse:
         end = time.monotonic() + 5
         while not self.pid and time.monotonic() < end:
             time.sleep(0.001)  # it asked before we were told who it is
+        assert self.pid, "nobody says whom to kill"
         os.kill(self.pid, signal.SIGKILL)
 
 

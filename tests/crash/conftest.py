@@ -38,7 +38,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("crash tests")
     terminalreporter.write(table(families))
-    path = config.getoption("--crash-table")
+    # The option is only known when pytest was given this folder.
+    path = config.getoption("--crash-table", default=os.environ.get(TABLE))
     if path:
         text = table(families)
         if path.endswith(".json"):

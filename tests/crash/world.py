@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crash.tally import Tally
@@ -71,7 +71,6 @@ class World:
         variant: One of `VARIANTS`.
         own: Whether the run has a folder of its own (`-o`), or the default one.
         faults: Rules of `FaultLayer`.
-        extra: Environment variables beyond the usual.
     """
 
     folder: Path
@@ -80,7 +79,6 @@ class World:
     zygote: Zygote
     own: bool = True
     faults: Sequence[str] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("home", "cloud", "bin"):
@@ -125,7 +123,6 @@ class World:
             "PCS_RUNNER_SETTLE_S": SETTLE_S,
             "PCS_RUNNER_PATIENCE_S": "5",
             "NO_COLOR": "1",
-            **self.extra,
         }
         return self.zygote.start(
             command, environment=environment, folder=self.folder, output=self.folder / f"{name}.txt", traced=traced
