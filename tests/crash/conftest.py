@@ -14,7 +14,7 @@ import pytest
 
 from crash.cloud import Cloud
 from crash.tally import Tally, as_property, gathered, table
-from crash.world import SPEC, VARIANTS, Allowed, Reference, World, examine
+from crash.world import Allowed, Reference, World, examine, spec_text
 from crash.zygote import Zygote
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def zygote(place: Path) -> Iterator[Zygote]:
     spec = place / "zygote.yaml"
-    spec.write_text(SPEC.format(batch=VARIANTS["open"]), encoding="utf-8")
+    spec.write_text(spec_text("open"), encoding="utf-8")
     mother = Zygote(place / "zygote", spec)
     yield mother
     mother.close()

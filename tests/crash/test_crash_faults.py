@@ -116,7 +116,7 @@ def test_what_a_gateway_repeats_is_found(lab: Lab, fault: str, step: int) -> Non
                 break
 
 
-@every(3)
+@every(6)
 @pytest.mark.parametrize("loss", ["reset, when=after", "status=502, when=after", "reset"])
 @pytest.mark.parametrize("lag_s", [0.03, 0.3])
 def test_lists_that_lag_behind(lab: Lab, loss: str, lag_s: float, step: int) -> None:
@@ -129,7 +129,7 @@ def test_lists_that_lag_behind(lab: Lab, loss: str, lag_s: float, step: int) -> 
             return
 
 
-@every(6)
+@every(9)
 @pytest.mark.parametrize("end", ENDS)
 def test_what_the_service_ends(lab: Lab, end: str, step: int) -> None:
     """Jobs whose batch was taken away follow into the next one, and none is measured twice; unknown statuses go on."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FAMILY = "kill during resume"
 
 
-@every(19)
+@every(30)
 @pytest.mark.parametrize("when", MOMENTS)
 @pytest.mark.parametrize(("variant", "first"), [("open", 6), ("open", 12), ("several", 9), ("closed", 9), ("retries", 18)])
 def test_death_at_every_request_of_a_resume(lab: Lab, variant: str, first: int, when: str, step: int) -> None:

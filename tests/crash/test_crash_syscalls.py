@@ -8,7 +8,7 @@ import pytest
 
 from crash.extent import every, points
 from crash.trace import CHANGING, creations, needs_strace, tampering
-from crash.world import DEATH
+from crash.world import DEATH, REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def die_at(world: World, calls: Sequence[str], n: int) -> bool:
 
 
 @every(130)
-@pytest.mark.parametrize("variant", ["open", "several_closed", "retries"])
+@pytest.mark.parametrize("variant", [REPORTED, "several_closed", "retries"])
 def test_death_at_every_change_of_a_file(lab: Lab, variant: str, step: int) -> None:
     lab.reference(variant)
     lab.pace_s = 0.004

@@ -38,6 +38,7 @@ targets:
     engine: qutip
     batch: {batch}
   local: {{engine: qutip}}
+results: {{report: {report}}}
 """
 
 TOTAL = 8
@@ -50,6 +51,9 @@ VARIANTS: Mapping[str, str] = {
     "several_closed": "{open: false, max_jobs: 3}",
     "retries": "{chunk: 3, on_failure: {retries: 1}}",
 }
+REPORTED = "reported"
+"""A variant like `open` that also writes its report in the end, which takes as long as the rest."""
+
 BATCHES = {"several": 3, "several_closed": 3}
 FAILING: Mapping[str, Mapping[float, int]] = {"retries": {4.0: 2, 9.0: 1}}
 """Value of omega -> how many of its first jobs fail: the first attempts of jobs 0, 1 and 5."""
@@ -62,13 +66,18 @@ UNLIKE = ("batch_id", "job_id", "started_at", "ended_at")
 DEATH = -9
 
 
+def spec_text(variant: str) -> str:
+    """The spec of a variant."""
+    return SPEC.format(batch=VARIANTS.get(variant, VARIANTS["open"]), report=str(variant == REPORTED).lower())
+
+
 @dataclass(kw_only=True)
 class World:
     """A place to die in.
 
     Attributes:
         folder: Everything of it is here.
-        variant: One of `VARIANTS`.
+        variant: One of `VARIANTS`, or `REPORTED`.
         own: Whether the run has a folder of its own (`-o`), or the default one.
         faults: Rules of `FaultLayer`.
     """
@@ -83,7 +92,7 @@ class World:
     def __post_init__(self) -> None:
         for name in ("home", "cloud", "bin"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self.spec.write_text(SPEC.format(batch=VARIANTS[self.variant]), encoding="utf-8")
+        self.spec.write_text(spec_text(self.variant), encoding="utf-8")
         self.open()
         jobs = (job for batch in self.cloud.batches() for job in batch["jobs"])
         failed = Counter(job["variables"]["omega"] for job in jobs if job["status"] == "ERROR")
