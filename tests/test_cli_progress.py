@@ -138,9 +138,10 @@ def test_a_check_that_is_done_at_once_says_nothing() -> None:
         def close(self) -> None:
             """Nothing to close."""
 
-    for calls, expected in [([(10, 10)], 0), ([(5, 10), (10, 10)], 2), ([(10, None), (20, None)], 2)]:
+    cases: list[tuple[int, int | None, int]] = [(10, 10, 0), (5, 10, 2), (5, None, 2)]
+    for first, total, expected in cases:
         said.clear()
         with Follower(Session(), display=Kept()) as follower:
-            for done, total in calls:
-                follower.checked(done, total)
+            follower.checked(first, total)
+            follower.checked(10, total)
         assert len(said) == expected

@@ -99,7 +99,7 @@ def test_every_fault_at_every_request(lab: Lab, fault: str, step: int) -> None:
 def test_every_fault_at_every_chunk(lab: Lab, fault: str, step: int) -> None:
     """What arrived of a chunk is found by its content, although its jobs are all equal."""
     lab.reference("open")
-    for n in points(step, fault):
+    for n in points(step, fault, 3):
         if not go_through(lab, "open", f"POST /api/v2/batches/*/jobs #{n}: {fault}"):
             return
 
@@ -111,7 +111,7 @@ def test_what_a_gateway_repeats_is_found(lab: Lab, fault: str, step: int) -> Non
     lab.pace_s = 0.1  # so that the run goes on until the late request has come
     for variant in ("open", "several_closed")[:: min(2, step)]:
         lab.reference(variant)
-        for n in points(step, fault):
+        for n in points(step, fault, 3):
             if not go_through(lab, variant, f"POST /api/** #{n}: {fault}", allowed=Allowed(repeated=True)):
                 break
 
@@ -123,7 +123,7 @@ def test_lists_that_lag_behind(lab: Lab, loss: str, lag_s: float, step: int) -> 
     """The answer to a POST is lost, and the list does not show yet what it made: within the settle window, and beyond it."""
     lab.reference("open")
     lab.pace_s = 0.1
-    for n in points(step, loss):
+    for n in points(step, loss, 3):
         rules = f"POST /api/** #{n}: {loss}", f"GET /api/v1/batches: lag={lag_s}", f"GET /api/v2/jobs: lag={lag_s}"
         if not go_through(lab, "open", *rules, allowed=Allowed(repeated=lag_s > float(SETTLE_S))):
             return
