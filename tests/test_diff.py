@@ -31,6 +31,7 @@ sequence:
   measurement: ground-rydberg
 jobs: {{runs: {runs}, sweep: {{grid: {{t: {{arange: {{start: 100, stop: {stop}, step: 100}}}}}}}}}}
 seed: {seed}
+targets: {{local: {{engine: qutip, workers: 1}}}}
 """
 
 

@@ -13,7 +13,7 @@ RENAMED = ("pi", "min", "my name")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 106))])
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.whole) for seed in range(100, 106))])
 def test_round_trip(kind: str, seed: int) -> None:
     sequence = Maker(seed).make(kind)
     whole = printed_by_pulser(sequence)
