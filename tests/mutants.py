@@ -410,10 +410,12 @@ def verdict_on(mutants: Sequence[Mutant]) -> Verdict:
 def environment_of(copy: Path) -> dict[str, str]:
     """The environment in which `python -P` takes the package from a copy.
 
-    Without -P the current folder comes first on the import path; an editable installation comes after PYTHONPATH.
+    Without -P the current folder comes first on the import path; an editable installation comes after PYTHONPATH. Options
+    for another pytest, such as `-n 2`, would move the tests out of the process that says which package it imported.
     """
     path = os.pathsep.join([str(copy), str(ROOT / "tests")])
-    return {**os.environ, "PYTHONPATH": path, COPY: str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(copy)}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    return {**kept, "PYTHONPATH": path, COPY: str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(copy)}
 
 
 def _pytest(copy: Path, arguments: Sequence[str]) -> tuple[str, str]:
