@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pcs_runner.run.events import Event
     from pcs_runner.run.execute import Run
     from pcs_runner.run.opening import ClientFactory
+    from pcs_runner.run.reuse import Reuse
     from pcs_runner.run.verify import Verification
     from pcs_runner.spec.document import Document
     from pcs_runner.spec.models import Spec
@@ -117,8 +118,19 @@ def _refresh_devices(loaded: LoadedSpec, target: str | None) -> str:
     return refresh(options.region or "fr")
 
 
-def estimate(plan: Plan) -> Estimate | None:
+def reuse(plan: Plan) -> Reuse | None:
+    """What a run of the plan would take over from earlier runs; None where the spec or the target does not allow it."""
+    from pcs_runner.run.reuse import preview
+
+    return preview(plan)
+
+
+def estimate(plan: Plan, taken_over: Reuse | None = None) -> Estimate | None:
     """Cost and wait of a plan on a cloud target, as far as the service tells; None for the local twin, which is free.
+
+    Args:
+        plan: What is going to run.
+        taken_over: What does not have to be paid, from `reuse`.
 
     Raises:
         SpecError: It costs more than the spec's budget allows.
@@ -127,12 +139,12 @@ def estimate(plan: Plan) -> Estimate | None:
         return None
     from pcs_runner.run.estimate import check_budget
 
-    found = _estimate(plan)
+    found = _estimate(plan, plan.total_runs - (taken_over.runs if taken_over else 0))
     check_budget(plan, found)
     return found
 
 
-def _estimate(plan: Plan) -> Estimate:
+def _estimate(plan: Plan, runs: int) -> Estimate:
     """What the service says; whoever is not logged in can plan, and knows no price."""
     from pcs_runner.run.connect import cloud_client
     from pcs_runner.run.estimate import Estimate
@@ -145,7 +157,7 @@ def _estimate(plan: Plan) -> Estimate:
     except UsageError as error:
         return Estimate(unknown=(f"contract and queue are unknown: {error.message}",))
     with client:
-        return ask(plan, client)
+        return ask(plan, client, runs=runs)
 
 
 def validate(
@@ -225,6 +237,7 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     workers: int | None = None,
     dask: str | None = None,
+    cost: Estimate | None = None,
 ) -> Run:
     """Carry a plan out: submit, follow, collect. Continues by itself when this plan has an unfinished run.
 
@@ -237,6 +250,7 @@ def run(
         workers: Worker processes of the local twin; default the target's, else the machine's cores.
         dask: Run the groups of jobs on a Dask cluster instead: `local` (one of `workers` processes is started), the address of a
             scheduler, or its scheduler file.
+        cost: What `estimate` said, for the manifest; default: asked when the spec has a budget of credits.
 
     Raises:
         UsageError: The folder holds something else.
@@ -246,11 +260,18 @@ def run(
     """
     from pcs_runner.run.execute import start
 
-    if plan.spec.budget.max_credits is not None:
-        estimate(plan)
-    folder = None if output is None else pathlib.Path(output)
-    client_factory = _client_factory(dask, on_event)
-    return start(plan, output=folder, new=new, detach=detach, on_event=on_event, workers=workers, client_factory=client_factory)
+    if cost is None and plan.spec.budget.max_credits is not None:
+        cost = estimate(plan, reuse(plan))
+    return start(
+        plan,
+        output=None if output is None else pathlib.Path(output),
+        new=new,
+        detach=detach,
+        on_event=on_event,
+        workers=workers,
+        cost=cost,
+        client_factory=_client_factory(dask, on_event),
+    )
 
 
 def _client_factory(dask: str | None, on_event: Callable[[Event], None] | None) -> ClientFactory:

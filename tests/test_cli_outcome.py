@@ -38,12 +38,25 @@ def test_failed_jobs_are_said_and_can_be_retried(tmp_path: Path, capsys: pytest.
 
 
 def test_strangers_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = ended(tmp_path, {"DONE": 1}, strangers=(("b-2", "batch", 4, "cancel\x1bled"),))
+    """Each by its id, an empty batch too."""
+    run = ended(tmp_path, {"DONE": 1}, strangers=(("b-2", "batch", 0, "cancel\x1bled"),))
     assert conclude(Session(), run) == 1
     assert capsys.readouterr().err == (
-        f"finished: 1 DONE\nerror: the service has jobs that this run did not mean to send\nnext: pcs-run status {tmp_path}\n"
+        "finished: 1 DONE\n"
+        "error: the service has what this run did not mean to send: batch b-2 (cancel\\x1bled)\n"
+        f"next: pcs-run status {tmp_path}\n"
     )
-    assert "stranger batch b-2, 4 jobs: cancel\\x1bled" in list(status_lines(run))
+    assert "stranger batch b-2, 0 jobs: cancel\\x1bled" in list(status_lines(run))
+
+
+def test_many_strangers_beside_failed_jobs_are_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ended(tmp_path, {"DONE": 1, "ERROR": 1}, strangers=tuple((f"j-{n}", "job", 1, "cancelled") for n in range(7)))
+    assert conclude(Session(quiet=True), run) == 1
+    named = ", ".join(f"job j-{n} (cancelled)" for n in range(5))
+    assert capsys.readouterr().err == (
+        f"error: 1 of 2 jobs not DONE; the service has what this run did not mean to send: {named} and 2 more\n"
+        f"next: pcs-run retry {tmp_path}\n"
+    )
 
 
 def test_quiet_leaves_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

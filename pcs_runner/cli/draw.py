@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pcs_runner.cli import options
-from pcs_runner.cli.session import Session, command_line
+from pcs_runner.cli.session import Session
 from pcs_runner.cli.text import plural, printable
 from pcs_runner.errors import UsageError
 
@@ -55,23 +55,14 @@ def command(
 
     Without --point each distinct sequence is drawn as its first job has it. The files are printed on stdout.
     """
-    from pcs_runner import api
+    from pcs_runner.cli.planned import planned
     from pcs_runner.cli.progress import Follower
-    from pcs_runner.spec.overrides import read_settings
 
     single = output is not None and output.suffix == ".svg"
     if single and pulser:
         raise UsageError("Pulser's drawing cannot be put into one picture with the others", hint="Give a folder with -o.")
-    session.next_command = command_line("validate", spec, *options.changes(settings, select))
     with Follower(session) as follower:
-        plan = api.plan(
-            spec,
-            target,
-            allow_code=allow_code,
-            overrides=read_settings(settings),
-            select=select,
-            on_progress=follower.checked,
-        )
+        plan = planned(session, follower, spec, target=target, settings=settings, select=select, allow_code=allow_code)
     if single:
         assert output is not None
         session.out(printable(str(_one_picture(plan, point, output))))

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `pcs-run`; default: those of this process.
 
     Returns:
-        0 done; 1 finished, some job failed or extra jobs were found; 2 refused, nothing was sent; 3 service or disk,
+        0 done; 1 finished, some job failed or extra batches or jobs were found; 2 refused, nothing was sent; 3 service or disk,
         resumable; 4 a bug; 130 interrupted, resumable.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -24,6 +24,9 @@ _FILES = (
     "run.log",
 )
 
+MOST_NAMED = 5
+"""Strangers that the last line names; `pcs-run status` names all."""
+
 
 def conclude(session: Session, run: Run) -> int:
     """Say how the run ended; its exit code.
@@ -114,6 +117,10 @@ def _not_done(run: Run) -> int:
 
 
 def _failure(run: Run) -> str:
-    if _not_done(run):
-        return f"{_not_done(run)} of {plural(run.recorded, 'job')} not DONE"
-    return "the service has jobs that this run did not mean to send"
+    """Everything that makes the exit code 1."""
+    failed = [f"{_not_done(run)} of {plural(run.recorded, 'job')} not DONE"] if _not_done(run) else []
+    strangers = [f"{kind} {identifier} ({outcome})" for identifier, kind, _, outcome in run.strangers]
+    if strangers:
+        more = f" and {len(strangers) - MOST_NAMED} more" if len(strangers) > MOST_NAMED else ""
+        failed.append(f"the service has what this run did not mean to send: {', '.join(strangers[:MOST_NAMED])}{more}")
+    return printable("; ".join(failed))

@@ -9,7 +9,7 @@ import click
 
 from pcs_runner.cli import options
 from pcs_runner.cli.problems import as_text
-from pcs_runner.cli.session import Session, command_line
+from pcs_runner.cli.session import Session
 from pcs_runner.cli.text import cells, plural, printable, seconds
 
 if TYPE_CHECKING:
@@ -44,25 +44,19 @@ def command(
     """Print what running SPEC would do: points, jobs, sequences, device and its limits, cost, digest. Send nothing."""
     from pcs_runner import api
     from pcs_runner.cli.plan_points import print_points
+    from pcs_runner.cli.planned import planned
     from pcs_runner.cli.progress import Follower
     from pcs_runner.run.engine import engines_of
-    from pcs_runner.spec.overrides import read_settings
 
-    session.next_command = command_line("validate", spec, *options.changes(settings, select))
     with Follower(session) as follower:
-        plan = api.plan(
-            spec,
-            target,
-            allow_code=allow_code,
-            overrides=read_settings(settings),
-            select=select,
-            on_progress=follower.checked,
-        )
-        found = None if points else api.estimate(plan)
+        plan = planned(session, follower, spec, target=target, settings=settings, select=select, allow_code=allow_code)
+        taken_over = None if points else api.reuse(plan)
+        found = None if points else api.estimate(plan, taken_over)
     if points:
         print_points(session, plan)
         return 0
     summary = {**plan.summary(), **(found.summary() if found else {}), "engines": engines_of(plan)}
+    summary["reuse"] = taken_over.summary() if taken_over else None
     if session.json:
         session.out_json(summary)
     else:
@@ -84,11 +78,22 @@ def plan_lines(summary: Mapping[str, Any], warnings: Sequence[Problem] = ()) -> 
     yield from _block("engine", _engines(summary))
     yield from _block("names", summary["names"])
     yield from _limits(summary)
+    if summary.get("reuse"):
+        yield _row("reuse", reuse_text(summary["reuse"]))
     yield _row("cost", summary["cost"]["text"])
     yield from _wait(summary)
     yield _row("digest", summary["digest"])
     for warning in warnings:
         yield from as_text(warning)
+
+
+def reuse_text(taken_over: Mapping[str, Any]) -> str:
+    """`reuse 10 / add 5 / extend 0 / failed 1, from 2 runs`, and what it means that some have more runs."""
+    counts = " / ".join(f"{kind} {taken_over[kind]}" for kind in ("reuse", "add", "extend", "failed"))
+    sources = len(taken_over["sources"])
+    text = f"{counts}, {plural(taken_over['runs'], 'run')} from {plural(sources, 'earlier run folder')}" if sources else counts
+    more = taken_over["more"]
+    return f"{text}; of {plural(more, 'added job')} an earlier run has more runs than are asked for" if more else text
 
 
 def _where(summary: Mapping[str, Any]) -> str:

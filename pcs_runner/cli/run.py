@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pcs_runner.cli import options
-from pcs_runner.cli.session import Session, command_line
+from pcs_runner.cli.session import Session
 from pcs_runner.cli.text import plural
 
 if TYPE_CHECKING:
     from pcs_runner.cli.progress import Follower
     from pcs_runner.plan.plan import Plan
     from pcs_runner.run.estimate import Estimate
+    from pcs_runner.run.reuse import Reuse
 
 
 @click.command("run", short_help="Validate, plan, submit, follow, collect (the default command).")
@@ -55,29 +56,23 @@ def command(
     """
     from pcs_runner import api
     from pcs_runner.cli.outcome import conclude, leave
+    from pcs_runner.cli.planned import planned
     from pcs_runner.cli.progress import Follower
-    from pcs_runner.spec.overrides import read_settings
 
-    session.next_command = command_line("validate", spec, *options.changes(settings, select))
     with Follower(session) as follower:
-        plan = api.plan(
-            spec,
-            target,
-            allow_code=allow_code,
-            overrides=read_settings(settings),
-            select=select,
-            on_progress=follower.checked,
-        )
-        _announce(follower, plan)
-        cost = api.estimate(plan) if plan.target.spends else None
-    _ask(session, plan, yes=yes, cost=cost)
+        plan = planned(session, follower, spec, target=target, settings=settings, select=select, allow_code=allow_code)
+        taken_over = api.reuse(plan)
+        _announce(follower, plan, taken_over)
+        cost = api.estimate(plan, taken_over) if plan.target.spends else None
+    _ask(session, plan, taken_over, yes=yes, cost=cost)
     with Follower(session) as follower:
-        run = api.run(plan, output=output, new=new, detach=detach, on_event=follower, workers=workers, dask=dask)
+        run = api.run(plan, output=output, new=new, detach=detach, on_event=follower, workers=workers, dask=dask, cost=cost)
     return conclude(session, run) if run.ended else leave(session, run)
 
 
-def _announce(follower: Follower, plan: Plan) -> None:
-    """What was planned, in one line, after what Pulser warned of."""
+def _announce(follower: Follower, plan: Plan, taken_over: Reuse | None) -> None:
+    """What was planned, in one line, after what Pulser warned of; and what earlier runs have of it."""
+    from pcs_runner.cli.plan import reuse_text
     from pcs_runner.cli.problems import as_text
 
     parts = [plural(plan.total_points, "point")]
@@ -90,15 +85,20 @@ def _announce(follower: Follower, plan: Plan) -> None:
         for line in as_text(warning):
             follower.line(line)
     follower.line(f"validated {plan.name} on {plan.target.name}: {', '.join(parts)}")
+    if taken_over is not None:
+        follower.line(f"earlier runs: {reuse_text(taken_over.summary())}")
+    elif plan.spec.reuse:
+        device = plan.target.device_type
+        follower.line(f"earlier runs are not reused on {device}, where days differ; `reuse: true` in the target does it")
 
 
-def _ask(session: Session, plan: Plan, *, yes: bool, cost: Estimate | None) -> None:
+def _ask(session: Session, plan: Plan, taken_over: Reuse | None, *, yes: bool, cost: Estimate | None) -> None:
     """Real devices cost money: ask before anything is sent."""
     from pcs_runner.cli.confirm import confirm_qpu
 
     if plan.target.spends:
-        jobs = "its jobs" if plan.total_jobs is None else plural(plan.total_jobs, "job")
+        total = plan.total_jobs if taken_over is None else taken_over.sent
+        jobs = "its jobs" if total is None else plural(total, "job")
+        runs = plural(plan.total_runs - (taken_over.runs if taken_over else 0), "run")
         price = cost.summary()["cost"]["text"] if cost else "unknown"
-        confirm_qpu(
-            session, what=f"{jobs} ({plural(plan.total_runs, 'run')}, cost {price})", device_type=plan.target.device_type, yes=yes
-        )
+        confirm_qpu(session, what=f"{jobs} ({runs}, cost {price})", device_type=plan.target.device_type, yes=yes)

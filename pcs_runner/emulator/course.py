@@ -126,7 +126,9 @@ def cut_group(store: Store, course: Course, width: int) -> Group | None:
         accuracy=course.settings.accuracy,
         seed=course.settings.seed,
         first_index=course.settings.first_index,
-        jobs=tuple(TaskJob(position=row["position"], runs=row["runs"], variables=row["variables"]) for row in rows),
+        jobs=tuple(
+            TaskJob(position=row["position"], runs=row["runs"], variables=row["variables"], draw=row["draw"]) for row in rows
+        ),
     )
     return Group(course=course, task=task)
 

@@ -12,6 +12,9 @@ from pcs_runner.emulator.engines import catalogue
 from pcs_runner.pcs.errors import RefusedError
 from pcs_runner.pcs.protocol import TERMINAL
 
+LARGEST_DRAW = 2**63
+"""Draws are below this: they are kept as SQLite's integers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
@@ -22,12 +25,14 @@ class NewJob:
         variables: Values by name as a JSON string, or None.
         sequence: Its own sequence, or None.
         parent_id: Job that it repeats, or None.
+        draw: Which draw of the seed it gets, or None: by its position in the batch.
     """
 
     runs: int
     variables: str | None
     sequence: str | None
     parent_id: str | None = None
+    draw: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +186,11 @@ def _new_job(number: int, job: Any, batch_sequence: str | None, default_runs: in
         )
     if problem := variables_problem(declared, variables or {}):
         refuse(f"job {number}: {problem}", code="INVALID_VARIABLES")
-    return NewJob(runs=runs, variables=None if own is not None else _variables_text(number, variables or {}), sequence=own)
+    draw = job.get("draw")
+    if draw is not None and (isinstance(draw, bool) or not isinstance(draw, int) or not 0 <= draw < LARGEST_DRAW):
+        refuse(f"job {number}: draw is {draw!r:.50}, it must be an integer of at least 0", code="INVALID_JOB")
+    text = None if own is not None else _variables_text(number, variables or {})
+    return NewJob(runs=runs, variables=text, sequence=own, draw=draw)
 
 
 def _variables_text(number: int, variables: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Row = sqlite3.Row
 
-VERSION = 1
+VERSION = 2
 
 TABLES = (
     """CREATE TABLE sequences (number INTEGER PRIMARY KEY, sha BLOB NOT NULL UNIQUE, text TEXT NOT NULL)""",
@@ -36,7 +36,7 @@ TABLES = (
     number INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batches, position INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
     status TEXT NOT NULL, runs INTEGER NOT NULL, variables TEXT, sequence INTEGER REFERENCES sequences,
     errors TEXT NOT NULL DEFAULT '[]', parent_id TEXT, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
-    start_timestamp TEXT, end_timestamp TEXT, UNIQUE (batch, position))""",
+    start_timestamp TEXT, end_timestamp TEXT, draw INTEGER, UNIQUE (batch, position))""",
     """CREATE TABLE results (job INTEGER PRIMARY KEY REFERENCES jobs, body BLOB NOT NULL)""",
     """CREATE TABLE job_counts (
     batch INTEGER NOT NULL, status TEXT NOT NULL, jobs INTEGER NOT NULL, PRIMARY KEY (batch, status)) WITHOUT ROWID""",
@@ -81,6 +81,9 @@ class Store:
             if version == 0:
                 for statement in TABLES:
                     self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={VERSION}")
+            elif version == 1:
+                self._db.execute("ALTER TABLE jobs ADD COLUMN draw INTEGER")
                 self._db.execute(f"PRAGMA user_version={VERSION}")
             elif version != VERSION:
                 raise StorageError(f"{self.path} has format {version}, this version reads {VERSION}", hint="Start a new run.")
@@ -161,9 +164,12 @@ class Store:
         first = count = int(row[0]) if row else 0
         for count, job in enumerate(jobs, start=first + 1):
             self._write(
-                "INSERT INTO jobs (batch, position, id, status, runs, variables, sequence, parent_id, created_at, updated_at)"
-                " VALUES (?,?,?,'PENDING',?,?,?,?,?,?)",
-                (batch, count - 1, next(ids), job.runs, job.variables, self.add_sequence(job.sequence), job.parent_id, now, now),
+                "INSERT INTO jobs (batch, position, id, status, runs, variables, sequence, parent_id, draw, created_at,"
+                " updated_at) VALUES (?,?,?,'PENDING',?,?,?,?,?,?,?)",
+                (
+                    *(batch, count - 1, next(ids), job.runs, job.variables, self.add_sequence(job.sequence)),
+                    *(job.parent_id, job.draw, now, now),
+                ),
             )
         if count > first:
             self.change_batch(batch, jobs_count=count, updated_at=now, idle_since=None)
@@ -335,7 +341,7 @@ class Store:
         """The first jobs at or beyond a position that are PENDING (or held); their `sequence` is a number."""
         wanted = f"status NOT IN ('RUNNING', {ENDED})" if or_held else "status='PENDING'"
         return self._rows(
-            "SELECT number, id, position, runs, variables, sequence FROM jobs"  # noqa: S608 - own text
+            "SELECT number, id, position, runs, variables, sequence, draw FROM jobs"  # noqa: S608 - own text
             f" WHERE batch=? AND position >= ? AND {wanted} ORDER BY position LIMIT ?",
             (batch, position, limit),
         )

@@ -43,11 +43,12 @@ _main_hidden = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskJob:
-    """One job as it travels to a worker: position in its batch, runs, variables (a JSON string or None)."""
+    """One job as it travels to a worker: position in its batch, runs, variables (a JSON string or None), draw as in `NewJob`."""
 
     position: int
     runs: int
     variables: str | None
+    draw: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def _engine_job(task: GroupTask, job: TaskJob) -> EngineJob:
         engine=task.engine,
         config=task.config,
         seed=task.seed,
-        index=task.first_index + job.position,
+        index=task.first_index + job.position if job.draw is None else job.draw,
     )
     return EngineJob(position=job.position, variables=variables, runs=job.runs, entropy=entropy)
 

@@ -26,11 +26,13 @@ class JobRequest:
         runs: Repetitions, at least 1.
         variables: Values by variable name; an array variable is a list, an integer one a JSON integer. None with `sequence`.
         sequence: A built sequence in Pulser's abstract representation (a JSON string), or None.
+        draw: For a twin: which draw of its seed the job gets; None: the batch's `first_index` and its position in the batch.
     """
 
     runs: int
     variables: Mapping[str, Any] | None = None
     sequence: str | None = None
+    draw: int | None = None
 
     def payload(self) -> dict[str, Any]:
         """The job as the API takes it; variables beside a sequence are sent too, for the service to refuse."""
@@ -39,6 +41,8 @@ class JobRequest:
             body["sequence"] = self.sequence
         if self.variables or self.sequence is None:
             body["variables"] = dict(self.variables or {})
+        if self.draw is not None:
+            body["draw"] = self.draw
         return body
 
 

@@ -123,7 +123,6 @@ class _Making:
         self.sources = [Source(document=document, spec=spec)]
 
     def plan(self) -> Plan:
-        self._refuse_unknown_features()
         self._read_sequence()
         self._call_code()
         self._check_references()
@@ -153,17 +152,6 @@ class _Making:
         )
 
     # ---- references
-
-    def _refuse_unknown_features(self) -> None:
-        """What the language has and this version does not carry out is refused, not ignored."""
-        spec = self.spec
-        found: list[tuple[Path, str]] = []
-        if spec.reuse:
-            found.append((("reuse",), "reuse of earlier runs"))
-        self._raise(
-            self.document.problem(path, f"this version of pcs-runner does not have {what}", hint="take it out")
-            for path, what in found
-        )
 
     def _read_sequence(self) -> None:
         """Read the sequence of the spec and of each variant."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Target:
         workers: Worker processes, or None for the machine's cores. Not part of the digest.
         region: PCS region.
         provider: Who sells the access.
+        reuse: Whether points that earlier runs have are taken from there. Not part of the digest.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Target:
     workers: int | None = None
     region: str = "fr"
     provider: str = "pasqal"
+    reuse: bool = False
 
     @property
     def device_type(self) -> str:
@@ -84,7 +86,7 @@ def resolve_target(spec: Spec, document: Document, name: str | None) -> Target:
     batch = _batch(spec, overlay, document, name)
     if overlay.provider == "ovh":
         batch = batch.model_copy(update={"open": False})  # OVH has no open batches
-    return Target(
+    target = Target(
         name=name,
         backend=overlay.backend or "local",
         batch=batch,
@@ -98,6 +100,7 @@ def resolve_target(spec: Spec, document: Document, name: str | None) -> Target:
         region=overlay.region or "fr",
         provider=overlay.provider or "pasqal",
     )
+    return replace(target, reuse=(spec.reuse and not target.spends) if overlay.reuse is None else overlay.reuse)
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

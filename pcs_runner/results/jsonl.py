@@ -52,19 +52,21 @@ def read(path: Path) -> Iterator[JobRecord]:
     return (record for _, record in located(path))
 
 
-def located(path: Path) -> Iterator[tuple[int, JobRecord]]:
-    """The byte offset of each record's line, and the record; otherwise as `read`."""
+def located(path: Path, start: int = 0) -> Iterator[tuple[int, JobRecord]]:
+    """The byte offset of each record's line from offset `start`, and the record; otherwise as `read`."""
     if not path.exists():
         return
     with path.open("rb") as stream:
-        start = 0
+        first = start
+        stream.seek(first)
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
                 yield start, JobRecord.from_line(line)
             except ValueError as error:
-                raise ValueError(f"{path}:{number}: not a record: {error}") from error
+                where = f"{path}:{number}" if first == 0 else f"{path}: the line at byte {start}"
+                raise ValueError(f"{where}: not a record: {error}") from error
             start += len(line)
 
 

@@ -35,6 +35,7 @@ class JobRecord:
         repetition: Pass over the group, from 0 (`jobs: {repeat: n}`).
         observables: Values that the engine computed beside the counts, by tag.
         estimates: The spec's observables: name -> `value` and standard `error`, None where there is none.
+        origins: Where it was measured when not all of it was measured by this run: `{run, index, job_id, runs}` each.
     """
 
     index: int
@@ -57,6 +58,7 @@ class JobRecord:
     repetition: int = 0
     observables: Mapping[str, Any] = field(default_factory=dict)
     estimates: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    origins: Sequence[Mapping[str, Any]] = ()
 
     def to_line(self) -> str:
         """The record as one line of JSON, without the line feed; keys in the order of the documentation."""
@@ -83,6 +85,8 @@ class JobRecord:
             body["observables"] = dict(self.observables)
         if self.estimates:
             body["estimates"] = dict(self.estimates)
+        if self.origins:
+            body["origins"] = [dict(origin) for origin in self.origins]
         if self.raw is not None:
             body["raw"] = list(self.raw)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import ServiceError
 from pcs_runner.results import jsonl
@@ -13,10 +12,12 @@ from pcs_runner.results.estimates import Estimator, Register
 from pcs_runner.results.observables import observables
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run.events import Event
+from pcs_runner.run.result_check import check_result
+from pcs_runner.run.reuse import merged
 from pcs_runner.run.session import Cursor, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pcs_runner.pcs.protocol import JobResult
     from pcs_runner.plan import PlannedJob
@@ -74,22 +75,26 @@ class Collector:
 
     def _records(self, rows: Sequence[JobRow]) -> Iterator[JobRecord]:
         """The records of ended jobs, in order; the results are fetched together."""
-        done = [row.job_id for row in rows if row.status == "DONE" and row.job_id]
-        results = iter(self._session.client.results(done)) if done else iter(())
-        for row in rows:
-            job = self._cursor.job(row.idx)
+        jobs = [(row, self._cursor.job(row.idx)) for row in rows]
+        reused = self._session.reused
+        measured = [row.job_id for row, job in jobs if row.status == "DONE" and row.job_id and not reused.is_whole(job)]
+        results = iter(self._session.client.results(measured)) if measured else iter(())
+        for row, job in jobs:
             result = None
-            if row.status == "DONE":
+            if row.status == "DONE" and not reused.is_whole(job):
                 job_id, result = next(results, ("", None))
                 if result is None or job_id != row.job_id:
                     raise ServiceError(
                         f"the service gave no result for job {row.job_id}, which is DONE", hint=self._session.hint()
                     )
-                verify(result, runs=job.runs, n_atoms=self._session.n_atoms(job), job_id=job_id)
+                check_result(result, runs=reused.runs_to_send(job), n_atoms=self._session.n_atoms(job), job_id=job_id)
             yield self._record(row, job, result)
 
     def _record(self, row: JobRow, job: PlannedJob, result: JobResult | None) -> JobRecord:
         detail = json.loads(row.detail) if row.detail else {}
+        base = self._session.reused.of(job) if row.status == "DONE" else None
+        whole = base if result is None else None
+        result = merged(base, result)
         raw = None
         if self._session.plan.spec.results.raw and result is not None and result.raw is not None:
             raw = list(result.raw)
@@ -104,17 +109,25 @@ class Collector:
             raw=raw,
             duration_ns=self._session.plan.duration_ns(job),
             sequence=job.sequence,
-            batch_id=self._batch_id(row.k),
+            batch_id=self._batch_id(row.k) if whole is None else whole.batch_id,
             job_id=row.job_id or "",
             attempt=row.attempt,
-            started_at=detail.get("started_at"),
-            ended_at=detail.get("ended_at"),
+            started_at=detail.get("started_at") if whole is None else whole.started_at,
+            ended_at=detail.get("ended_at") if whole is None else whole.ended_at,
             errors=detail.get("errors", ()),
             point_index=job.point_index,
             repetition=job.repetition,
-            observables={} if result is None else observables(result.serialised_results),
+            observables=whole.observables if whole else observables(result.serialised_results) if result else {},
             estimates={} if result is None else self._estimates(job, result),
+            origins=self._origins(row, job, base),
         )
+
+    def _origins(self, row: JobRow, job: PlannedJob, base: JobRecord | None) -> Sequence[Mapping[str, Any]]:
+        """Where a job's shots come from when this run did not measure all of them."""
+        if base is None or base.runs == job.runs:
+            return () if base is None else base.origins
+        own = {"run": self._session.uuid, "index": job.index, "job_id": row.job_id, "runs": job.runs - base.runs}
+        return (*base.origins, own)
 
     def _estimates(self, job: PlannedJob, result: JobResult) -> dict[str, dict[str, float | None]]:
         """The spec's observables of a job."""
@@ -167,32 +180,6 @@ def repair(session: Session) -> Repair:
     if rows:
         journal.record(rows, good)
     return Repair(adopted=len(rows), lost=lost)
-
-
-def verify(result: JobResult, *, runs: int, n_atoms: int, job_id: str) -> None:
-    """Check that a result can be what was measured.
-
-    Raises:
-        ServiceError: A bitstring of the wrong length or with other characters, a count that is none, or a wrong sum.
-    """
-    wrong = ""
-    for bits, count in result.counter.items():
-        if len(bits) != n_atoms or bits.strip("01"):
-            wrong = f"bitstring {bits[:64]!r} for {n_atoms} atoms"
-        elif isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            wrong = f"count {count!r:.64} of bitstring {bits[:64]!r}"
-    total = 0 if wrong else sum(result.counter.values())
-    if not wrong and total != runs:
-        wrong = f"{total} shots for {runs} runs"
-    if not wrong and result.raw is not None and len(result.raw) != runs:
-        wrong = f"{len(result.raw)} raw bitstrings for {runs} runs"
-    if not wrong and result.raw is not None and Counter(result.raw) != Counter(result.counter):
-        wrong = "the raw bitstrings are not the ones that were counted"
-    if wrong:
-        raise ServiceError(
-            f"the service's result of job {job_id} cannot be right: {wrong}",
-            hint="Nothing was written for it. Resume later, and report it to the provider when it stays.",
-        )
 
 
 def _next_ones(rows: Sequence[JobRow], start: int) -> list[JobRow]:

@@ -74,6 +74,15 @@ def _dask_workers(where: str, width: int | None, on_event: OnEvent | None) -> Da
     return DaskWorkers(where, width, tell)
 
 
+def service_address(target: Target) -> str | None:
+    """Address of the service of a target, by which two services are told apart; None on this machine."""
+    if target.backend == "local":
+        return None
+    from pcs_runner.pcs.endpoints import CORE, REGIONS
+
+    return target.provider if target.provider != "pasqal" else os.environ.get(CORE) or REGIONS[target.region].core
+
+
 def settle_s(target: Target) -> float:
     """Seconds after which a request without an answer is taken to have applied or not: 0 for the embedded twin.
 

@@ -29,7 +29,9 @@ FILLED = (
     "journal.db-journal",
     "twin.db",
     "twin.db-journal",
+    "reused.jsonl",
     ".manifest.json.new",
+    ".reused.jsonl.new",
     ".spec.yaml.new",
 )
 """What is written while a folder is being filled, so what may be removed when that did not end."""
@@ -76,6 +78,11 @@ class RunFolder:
     def results(self) -> Path:
         """One line a job."""
         return self.path / "results.jsonl"
+
+    @property
+    def reused(self) -> Path:
+        """What the run takes over from earlier ones; only where a spec has `reuse: true`."""
+        return self.path / "reused.jsonl"
 
     @property
     def results_csv(self) -> Path:

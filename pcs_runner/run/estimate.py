@@ -72,22 +72,24 @@ class Estimate:
         return text if self.remaining is None else f"{text}, {self.remaining:.6g} left"
 
 
-def estimate(plan: Plan, client: Client, *, results: Path | None = None) -> Estimate:
+def estimate(plan: Plan, client: Client, *, results: Path | None = None, runs: int | None = None) -> Estimate:
     """Ask contract and queue for a plan on a cloud target; a service that fails makes a figure unknown, with the reason.
 
     Args:
         plan: On a target with backend `pcs`.
         client: The cloud.
         results: Folder of earlier runs, for the time a shot takes; default the spec's.
+        runs: How many are sent; default all of the plan's.
     """
+    runs = plan.total_runs if runs is None else runs
     if plan.target.provider != "pasqal":
         return Estimate(unknown=(f"{plan.target.provider} tells neither contract nor queue",))
     unknown: list[str] = []
     contract = _asked("the contract", unknown, lambda: next(iter(client.contracts()), None))
     queue = _asked("the queue", unknown, lambda: client.device_queue(plan.target.device_type))
     rate = seconds_per_shot(results or Path(plan.spec.results.directory), plan.target.device_type)
-    seconds = None if rate is None else rate * plan.total_runs
-    return _priced(plan, contract, queue, seconds, unknown)
+    seconds = None if rate is None else rate * runs
+    return _priced(plan, runs, contract, queue, seconds, unknown)
 
 
 def check_budget(plan: Plan, found: Estimate) -> None:
@@ -119,12 +121,14 @@ def seconds_per_shot(results: Path, device_type: str) -> float | None:
     return seconds / shots if shots else None
 
 
-def _priced(plan: Plan, contract: Contract | None, queue: Queue | None, seconds: float | None, unknown: list[str]) -> Estimate:
+def _priced(
+    plan: Plan, runs: int, contract: Contract | None, queue: Queue | None, seconds: float | None, unknown: list[str]
+) -> Estimate:
     emulator = plan.target.device_type.startswith("EMU")
     price = None if contract is None else contract.emulator if emulator else contract.qpu
     remaining = None if contract is None else contract.remaining_emu_credits if emulator else contract.remaining_qpu_credits
     return Estimate(
-        credits=None if price is None else _credits(price, plan.total_runs, seconds, unknown),
+        credits=None if price is None else _credits(price, runs, seconds, unknown),
         metric=None if price is None else price.metric,
         price=None if price is None else price.price,
         remaining=remaining,

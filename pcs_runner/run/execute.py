@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pcs_runner.plan import Plan, Target
+    from pcs_runner.run.estimate import Estimate
     from pcs_runner.run.events import OnEvent
     from pcs_runner.run.opening import ClientFactory
 
@@ -51,6 +52,7 @@ def start(
     on_event: OnEvent | None = None,
     workers: int | None = None,
     overrides: Mapping[str, Any] | None = None,
+    cost: Estimate | None = None,
     client_factory: ClientFactory = connect,
     effects: Effects | None = None,
 ) -> Run:
@@ -64,6 +66,7 @@ def start(
         on_event: Called with what happens.
         workers: Worker processes of the embedded twin.
         overrides: What the command line changed in the spec, for the manifest; default: what the plan's document knows.
+        cost: What the service said that it costs, for the manifest.
         client_factory: Makes the client; for tests and servers.
         effects: Clock, sleep and uuid.
 
@@ -75,7 +78,7 @@ def start(
     """
     _check_detach(plan.target, detach)
     check_installed(plan.spec.results.formats)
-    means = Means(on_event=on_event, workers=workers, client_factory=client_factory, effects=effects or Effects())
+    means = Means(on_event=on_event, workers=workers, cost=cost, client_factory=client_factory, effects=effects or Effects())
     changed = plan.document.overrides if overrides is None else overrides
     with ExitStack() as held:
         with opening.found_or_made(plan, means, held, output=output, new=new, overrides=changed) as place:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from pcs_runner import __version__
 from pcs_runner.results.durable import write_bytes
+from pcs_runner.run.connect import service_address
 from pcs_runner.run.engine import engines_of
 from pcs_runner.sequence.device_cache import spec_hash
 
@@ -64,6 +65,7 @@ def build(plan: Plan, *, uuid: str, created: datetime, overrides: Mapping[str, A
         "spec": {"file": Path(spec_file).name, "sha256": hashlib.sha256(plan.document.data_bytes).hexdigest()},
         "digest": plan.digest,
         "target": target_data(plan.target),
+        "service": service_address(plan.target),
         "engines": engines_of(plan),
         "overrides": dict(overrides),
         "workers": workers,

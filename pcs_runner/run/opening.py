@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import InterruptedRunError, PcsRunnerError, StorageError, UsageError
-from pcs_runner.run import directory, found, lock, manifest, rebuild
+from pcs_runner.run import directory, found, lock, manifest, rebuild, reuse
 from pcs_runner.run.connect import connect, patience_s, settle_s
 from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.events import Event, EventLog
 from pcs_runner.run.journal import DamagedJournalError, Journal
 from pcs_runner.run.outcome import check_journal, open_run
+from pcs_runner.run.reuse import Reused
 from pcs_runner.run.session import Effects, Session
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pcs_runner.pcs.protocol import Client
     from pcs_runner.plan import Plan, Target
+    from pcs_runner.run.estimate import Estimate
     from pcs_runner.run.events import OnEvent
     from pcs_runner.run.outcome import Run
 
@@ -37,12 +39,14 @@ class Means:
     Attributes:
         on_event: Called with what happens.
         workers: Worker processes of the embedded twin.
+        cost: What the service said that it costs, or None.
         client_factory: Makes the client.
         effects: Clock, sleep and uuid.
     """
 
     on_event: OnEvent | None = None
     workers: int | None = None
+    cost: Estimate | None = None
     client_factory: ClientFactory = connect
     effects: Effects = field(default_factory=Effects)
 
@@ -132,6 +136,7 @@ def session(plan: Plan, place: Place, means: Means) -> Iterator[Session]:
                     client=client,
                     journal=journal,
                     folder=folder,
+                    reused=Reused(folder),
                     emit=log,
                     effects=means.effects,
                     settle_s=late_s,
@@ -188,12 +193,15 @@ def _made(plan: Plan, means: Means, stack: ExitStack, path: Path, new: bool, ove
         sequences = ((name, plan.sequence(name)) for name in plan.sequence_ids)
         directory.write_inputs(folder, plan.document.data_bytes, plan.inputs, sequences)
         body = manifest.build(plan, uuid=uuid, created=now, overrides=overrides, workers=means.workers)
-        if earlier is None:
-            Journal.create(folder.journal, uuid=uuid, digest=plan.digest, total=plan.total_jobs)
-        else:
+        taken_over = reuse.write(folder, plan)
+        body["cost"] = None if means.cost is None else means.cost.summary()["cost"]
+        body["reuse"] = None if taken_over is None else taken_over.summary()
+        if earlier is not None:
             body["times"]["started"] = manifest.stamp(now)
             body["adopted"] = True
         manifest.write(folder, body)
+        if earlier is None:
+            _make_journal(folder, plan, uuid)
 
     folder = directory.make(path, content)
     if str(folder.read_manifest()["run"]) != uuid:  # another process made it while we were about to
@@ -201,6 +209,18 @@ def _made(plan: Plan, means: Means, stack: ExitStack, path: Path, new: bool, ove
     if earlier is not None:
         means.tell(Event(kind="run_adopted", message=earlier))
     return Place(folder=folder, made=True, existed=existed, client=client)
+
+
+def _make_journal(folder: RunFolder, plan: Plan, uuid: str) -> None:
+    """A new journal, in which what is taken over from earlier runs has ended already."""
+    Journal.create(folder.journal, uuid=uuid, digest=plan.digest, total=plan.total_jobs)
+    taken_over = Reused(folder)
+    if taken_over:
+        journal = Journal.open(folder.journal)
+        try:
+            journal.take_over(taken_over.rows(plan))
+        finally:
+            journal.close()
 
 
 def _same_plan(folder: RunFolder, plan: Plan, new: bool) -> RunFolder:

@@ -59,9 +59,12 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0: every recorded job is DONE and the service has nothing else; 1: some job failed, or extra jobs were found."""
+        """0: every recorded job is DONE and the service has nothing else of the run.
+
+        1: some job failed, or there are strangers: also an empty batch, and one that was cancelled in time.
+        """
         failed = any(status != "DONE" and count for status, count in self.counts.items())
-        return int(failed or any(jobs for _, _, jobs, _ in self.strangers))
+        return int(failed or bool(self.strangers))
 
     @property
     def records(self) -> Iterator[JobRecord]:

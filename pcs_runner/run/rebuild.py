@@ -16,11 +16,11 @@ from pcs_runner.results import jsonl
 from pcs_runner.results.durable import sync_folder
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run import doubt, fingerprint
-from pcs_runner.run.collect import verify
 from pcs_runner.run.events import Event
 from pcs_runner.run.follow import TAKEN_AWAY
 from pcs_runner.run.found import BY_HAND, RebuildError, batches_of, can_list, number_of
 from pcs_runner.run.journal import Journal
+from pcs_runner.run.result_check import check_result
 from pcs_runner.run.rows import CANCELLING, ENDED, RUNNING, STOPPING, BatchRow, JobRow
 from pcs_runner.run.session import batch_sequence
 
@@ -147,6 +147,7 @@ def _fill(session: Session, state: str, extras: Sequence[tuple[str, str, int, st
     there = [sent for k, batch in batches.items() for sent in _sent_jobs(session, batch, lanes[k])]
     matching = _match(session, there, records)
     rows = list(_rows(matching, batches))
+    rows += [(row, "final") for row in session.reused.rows(session.plan) if row.idx not in matching.recorded]
     done = len(rows) == sum(fate in ("recorded", "superseded") for _, fate in rows) and len(records) == session.plan.total_jobs
     if not done:
         state = UNFINISHED.get(state, state)
@@ -175,7 +176,9 @@ def noted_state(folder: RunFolder) -> str:
 def _refuse_nothing(session: Session, batches: dict[int, FoundBatch], records: Sequence[JobRecord]) -> None:
     """A cloud that has nothing of a run that was begun has forgotten it, or is another account: sending again could pay twice."""
     begun = session.folder.read_manifest()["times"].get("started") is not None
-    if not batches and session.plan.target.backend != "local" and (begun or records):
+    measured = [record for record in records if not record.origins]
+    begun = begun and session.reused.whole != session.plan.total_jobs
+    if not batches and session.plan.target.backend != "local" and (begun or measured):
         raise RebuildError(
             f"the journal of {session.folder.path} is lost, and the service lists no batch of its run {session.uuid}",
             hint=BY_HAND,
@@ -194,7 +197,7 @@ def _trusted_records(session: Session) -> Iterator[JobRecord]:
                 return
             if record.status == "DONE":
                 n_atoms = session.n_atoms(job)
-                verify(JobResult(counter=record.counts), runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
+                check_result(JobResult(counter=record.counts), runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
         except (ValueError, TypeError, AttributeError, ServiceError):
             return
         yield record
@@ -240,10 +243,10 @@ def _own_sequence(job: Job) -> str:
 def _planned_key(session: Session, job: PlannedJob) -> Key:
     from pcs_runner.emulator.seeding import document_digest
 
-    plan = session.plan
+    plan, runs = session.plan, session.reused.runs_to_send(job)
     if session.options.split is not None or len(plan.sequence_ids) == 1:
-        return job.sequence, fingerprint.of_request(JobRequest(runs=job.runs, variables=job.variables))
-    request = JobRequest(runs=job.runs, sequence=plan.built_sequence(job))
+        return job.sequence, fingerprint.of_request(JobRequest(runs=runs, variables=job.variables))
+    request = JobRequest(runs=runs, sequence=plan.built_sequence(job))
     return document_digest(request.sequence), fingerprint.of_request(request)
 
 
@@ -254,6 +257,8 @@ def _match(session: Session, there: Sequence[tuple[Key, Sent]], records: Sequenc
     taken: set[str] = set()
     indices: dict[Key, list[int]] = defaultdict(list)
     for job in session.plan.jobs():
+        if session.reused.is_whole(job):
+            continue
         key = _planned_key(session, job)
         indices[key].append(job.index)
         record = matching.recorded.get(job.index)

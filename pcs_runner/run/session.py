@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pcs_runner.plan import Plan, PlannedJob
     from pcs_runner.run.directory import RunFolder
     from pcs_runner.run.journal import Journal
+    from pcs_runner.run.reuse import Reused
     from pcs_runner.run.rows import BatchRow
     from pcs_runner.spec.models import BatchOptions
 
@@ -88,6 +89,7 @@ class Session:
         client: Who does it.
         journal: What is known; open.
         folder: Where it goes.
+        reused: What is taken over from earlier runs.
         emit: Takes events.
         effects: Clock, sleep, uuid.
         settle_s: Seconds after which a request without an answer has either applied or never will.
@@ -100,6 +102,7 @@ class Session:
     client: Client
     journal: Journal
     folder: RunFolder
+    reused: Reused
     emit: Callable[[Event], None]
     effects: Effects
     settle_s: float
@@ -111,6 +114,12 @@ class Session:
     def options(self) -> BatchOptions:
         """The batch options of the target."""
         return self.plan.target.batch
+
+    @property
+    def to_send(self) -> int | None:
+        """Number of jobs that this run sends, None while it is not known."""
+        total = self.plan.total_jobs
+        return None if total is None else total - self.reused.whole
 
     @property
     def stopping(self) -> bool:
@@ -144,9 +153,10 @@ class Session:
 
     def request(self, batch: BatchRow, job: PlannedJob) -> JobRequest:
         """The job as batch `batch` takes it: variables where the batch has a sequence, else its own sequence."""
+        runs, draw = self.reused.runs_to_send(job), self.reused.draw(job) if self.client.is_twin else None
         if batch_sequence(self.plan, batch) is not None:
-            return JobRequest(runs=job.runs, variables=job.variables)
-        return JobRequest(runs=job.runs, sequence=self.plan.built_sequence(job))
+            return JobRequest(runs=runs, variables=job.variables, draw=draw)
+        return JobRequest(runs=runs, sequence=self.plan.built_sequence(job), draw=draw)
 
     def hint(self) -> str:
         """How to go on with this run."""

@@ -112,7 +112,7 @@ class Sender:
                 raise ServiceError(f"{TRIES} batches in a row took no job", hint=f"Ask the provider. {self._session.hint()}")
             self._sent += landed
             if landed:
-                self._session.emit(Event(kind="submitted", number=self._sent, total=self._session.plan.total_jobs))
+                self._session.emit(Event(kind="submitted", number=self._sent, total=self._session.to_send))
 
     def _batch(self, lane: str | None, first_index: int) -> BatchRow:
         """The batch that takes the next job of a lane; a new one is only meant so far."""

@@ -15,13 +15,14 @@ from pcs_runner.pcs.protocol import JobResult
 from pcs_runner.results import jsonl
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run import fingerprint
-from pcs_runner.run.collect import verify as verify_result
 from pcs_runner.run.connect import connect_idle
 from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.execute import plan_of
 from pcs_runner.run.finish import write_tables
 from pcs_runner.run.journal import DamagedJournalError, Journal
 from pcs_runner.run.outcome import check_journal
+from pcs_runner.run.result_check import check_result
+from pcs_runner.run.reuse import Reused
 from pcs_runner.run.service_check import check_service
 
 if TYPE_CHECKING:
@@ -215,11 +216,12 @@ def _check_sequences(comparison: Comparison) -> None:
 def _check_results(comparison: Comparison) -> None:
     """Line i is the record of job i, as the journal knows it and as the plan wants it."""
     path, size, count = comparison.folder.results, 0, 0
-    rows = _recorded(comparison)
+    rows, reused = _recorded(comparison), _reused(comparison)
     jobs = comparison.plan.jobs() if comparison.plan is not None else itertools.repeat(None)
     for number, ((line, end), job) in enumerate(zip(jsonl.whole_lines(path), jobs, strict=False)):
         size, count = end, number + 1
-        for message in _wrong_line(comparison, line, job, next(rows, None)):
+        base = None if job is None or reused is None else reused.of(job)
+        for message in _wrong_line(comparison, line, job, next(rows, None), base):
             comparison.note(CHANGED, "results.jsonl", f"line {number + 1}: {message}")
     length = path.stat().st_size if path.exists() else 0
     if length > size:
@@ -230,6 +232,14 @@ def _check_results(comparison: Comparison) -> None:
     comparison.checked.append(counted(count, "record"))
 
 
+def _reused(comparison: Comparison) -> Reused | None:
+    try:
+        return Reused(comparison.folder)
+    except StorageError as error:
+        comparison.note(CHANGED, "reused.jsonl", error.message)
+        return None
+
+
 def _recorded(comparison: Comparison) -> Iterator[JobRow]:
     start = 0
     while comparison.journal is not None and (rows := comparison.journal.recorded_jobs(start, PAGE)):
@@ -237,7 +247,9 @@ def _recorded(comparison: Comparison) -> Iterator[JobRow]:
         start = rows[-1].idx + 1
 
 
-def _wrong_line(comparison: Comparison, line: bytes, job: PlannedJob | None, row: JobRow | None) -> Iterator[str]:
+def _wrong_line(
+    comparison: Comparison, line: bytes, job: PlannedJob | None, row: JobRow | None, base: JobRecord | None
+) -> Iterator[str]:
     try:
         record = JobRecord.from_line(line)
     except ValueError as error:
@@ -258,7 +270,9 @@ def _wrong_line(comparison: Comparison, line: bytes, job: PlannedJob | None, row
         if record.status == "DONE":
             n_atoms = len(comparison.plan.job_atoms(job))
             result = JobResult(counter=record.counts, raw=record.raw)
-            verify_result(result, runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
+            check_result(result, runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
+            if base is not None and any(record.counts.get(bits, 0) < count for bits, count in base.counts.items()):
+                yield "it lacks shots that were taken over from an earlier run"
     except ServiceError as error:
         yield error.message
     except (AttributeError, TypeError, ValueError) as error:

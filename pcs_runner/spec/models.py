@@ -48,6 +48,7 @@ class TargetOptions(Model):
     engine: str | None = Field(None, min_length=1, description="local: auto, qutip, or another engine.")
     accuracy: float | None = Field(None, gt=0, lt=1, description="local: allowed infidelity of a point.")
     workers: int | None = Field(None, ge=1, le=1024, description="local: worker processes; default: the machine's cores.")
+    reuse: bool | None = Field(None, description="Replaces the spec's `reuse`; on a QPU only this counts, since days differ.")
 
 
 class ResultOptions(Model):
@@ -90,7 +91,7 @@ class Spec(Model):
     targets: dict[str, TargetOptions] = Field(default_factory=dict, description="Where the spec runs, by name.")
     results: ResultOptions = Field(default=ResultOptions(), description="What is written, and where.")
     budget: Budget = Field(default=Budget(), description="A plan above this is refused.")
-    reuse: bool = Field(default=False, description="Take results of earlier runs of the same jobs.")
+    reuse: bool = Field(default=False, description="Take over what earlier runs measured at the same points.")
     seed: int = Field(0, ge=0, description="Seed of the local engines and of random sweeps.")
 
     @property

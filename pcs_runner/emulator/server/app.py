@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pcs_runner.emulator.server import catalogue, core, login
+from pcs_runner.emulator.server import batches_and_jobs, catalogue, login
 from pcs_runner.emulator.server.access import LinkError
 from pcs_runner.emulator.server.exchange import Call, HttpError, check_length, envelope, error_body, read_body, rendered
 from pcs_runner.errors import PcsRunnerError
@@ -38,36 +38,36 @@ CORE, ACCOUNT, BILLING = "/core-fast", "/account", "/billing"
 OVH = f"{CORE}/api/v1/third-party-access/ovh"
 
 ENDPOINTS: Sequence[tuple[str, str, Handler]] = (
-    ("GET", f"{CORE}/api/v1/jobs/{{job_id}}/results_link", core.results_link),
-    ("GET", f"{CORE}/api/v1/batches/{{batch_id}}/status", core.batch_status),
-    ("GET", f"{CORE}/api/v2/batches/{{batch_id}}", core.get_batch),
-    ("GET", f"{CORE}/api/v2/jobs", core.list_jobs),
-    ("POST", f"{CORE}/api/v2/batches/{{batch_id}}/jobs", core.add_jobs),
-    ("POST", f"{CORE}/api/v1/batches", core.create_batch),
-    ("GET", f"{CORE}/api/v1/batches", core.list_batches),
-    ("PATCH", f"{CORE}/api/v2/batches/{{batch_id}}/complete", core.close_batch),
-    ("PATCH", f"{CORE}/api/v2/batches/{{batch_id}}/cancel", core.cancel_batch),
-    ("PATCH", f"{CORE}/api/v2/batches/{{batch_id}}/cancel/jobs", core.cancel_jobs),
-    ("PATCH", f"{CORE}/api/v1/batches/cancel", core.cancel_batches),
-    ("PATCH", f"{CORE}/api/v1/batches/{{batch_id}}/tags", core.set_tags),
-    ("POST", f"{CORE}/api/v1/batches/{{batch_id}}/rebatch", core.rebatch),
-    ("GET", f"{CORE}/api/v2/jobs/{{job_id}}", core.get_job),
-    ("GET", f"{CORE}/api/v1/jobs/{{job_id}}/status", core.job_status),
-    ("PATCH", f"{CORE}/api/v2/jobs/{{job_id}}/cancel", core.cancel_job),
+    ("GET", f"{CORE}/api/v1/jobs/{{job_id}}/results_link", batches_and_jobs.results_link),
+    ("GET", f"{CORE}/api/v1/batches/{{batch_id}}/status", batches_and_jobs.batch_status),
+    ("GET", f"{CORE}/api/v2/batches/{{batch_id}}", batches_and_jobs.get_batch),
+    ("GET", f"{CORE}/api/v2/jobs", batches_and_jobs.list_jobs),
+    ("POST", f"{CORE}/api/v2/batches/{{batch_id}}/jobs", batches_and_jobs.add_jobs),
+    ("POST", f"{CORE}/api/v1/batches", batches_and_jobs.create_batch),
+    ("GET", f"{CORE}/api/v1/batches", batches_and_jobs.list_batches),
+    ("PATCH", f"{CORE}/api/v2/batches/{{batch_id}}/complete", batches_and_jobs.close_batch),
+    ("PATCH", f"{CORE}/api/v2/batches/{{batch_id}}/cancel", batches_and_jobs.cancel_batch),
+    ("PATCH", f"{CORE}/api/v2/batches/{{batch_id}}/cancel/jobs", batches_and_jobs.cancel_jobs),
+    ("PATCH", f"{CORE}/api/v1/batches/cancel", batches_and_jobs.cancel_batches),
+    ("PATCH", f"{CORE}/api/v1/batches/{{batch_id}}/tags", batches_and_jobs.set_tags),
+    ("POST", f"{CORE}/api/v1/batches/{{batch_id}}/rebatch", batches_and_jobs.rebatch),
+    ("GET", f"{CORE}/api/v2/jobs/{{job_id}}", batches_and_jobs.get_job),
+    ("GET", f"{CORE}/api/v1/jobs/{{job_id}}/status", batches_and_jobs.job_status),
+    ("PATCH", f"{CORE}/api/v2/jobs/{{job_id}}/cancel", batches_and_jobs.cancel_job),
     ("GET", f"{CORE}/api/v1/devices/specs", catalogue.device_specs),
     ("GET", f"{CORE}/api/v1/devices/{{name}}/queue", catalogue.device_queue),
     ("GET", f"{ACCOUNT}/api/v1/projects", catalogue.projects),
     ("GET", f"{BILLING}/api/v1/contracts", catalogue.contract),
-    ("POST", f"{OVH}/batches", core.create_third_party_batch),
-    ("GET", f"{OVH}/batches/{{batch_id}}", core.get_batch),
-    ("GET", f"{OVH}/batches/{{batch_id}}/status", core.batch_status),
-    ("GET", f"{OVH}/jobs", core.list_third_party_jobs),
-    ("GET", f"{OVH}/jobs/{{job_id}}/status", core.job_status),
-    ("GET", f"{OVH}/jobs/{{job_id}}/results_link", core.results_link),
+    ("POST", f"{OVH}/batches", batches_and_jobs.create_third_party_batch),
+    ("GET", f"{OVH}/batches/{{batch_id}}", batches_and_jobs.get_batch),
+    ("GET", f"{OVH}/batches/{{batch_id}}/status", batches_and_jobs.batch_status),
+    ("GET", f"{OVH}/jobs", batches_and_jobs.list_third_party_jobs),
+    ("GET", f"{OVH}/jobs/{{job_id}}/status", batches_and_jobs.job_status),
+    ("GET", f"{OVH}/jobs/{{job_id}}/results_link", batches_and_jobs.results_link),
 )
 """Method, path and handler of everything that wants a token; what is asked most comes first."""
 
-QUICK = frozenset({core.results_link, core.batch_status, core.job_status})
+QUICK = frozenset({batches_and_jobs.results_link, batches_and_jobs.batch_status, batches_and_jobs.job_status})
 """Handlers that read a row or two: carried out in the event loop, where a hop to a thread would cost more than they do."""
 
 PUBLIC_ENDPOINTS: Sequence[tuple[str, str, Handler]] = (("GET", f"{CORE}/api/v1/devices/public-specs", catalogue.public_specs),)
@@ -87,7 +87,7 @@ def create_app(service: Service, *, latency_s: float = 0.0, layers: Sequence[Lay
     routes = [_route(service, *endpoint, public=False) for endpoint in ENDPOINTS]
     routes += [_route(service, *endpoint, public=True) for endpoint in PUBLIC_ENDPOINTS]
     routes += [
-        Route(f"{core.STORAGE_PATH}/{{job_id}}", _download(service), methods=["GET"]),
+        Route(f"{batches_and_jobs.STORAGE_PATH}/{{job_id}}", _download(service), methods=["GET"]),
         Route(login.AUTH0_PATH, _login(service, login.auth0_answer), methods=["POST"]),
         Route(login.KEYCLOAK_PATH, _login(service, login.keycloak_answer), methods=["POST"]),
     ]

@@ -56,7 +56,7 @@ def head(source: ReportSource, found: Found) -> str:
         ("shots", f"{found.shots:,}".replace(",", "\u202f")),
         ("atoms", _atoms(manifest)),
         ("took", _took(manifest, source)),
-        ("cost", _cost(target)),
+        ("cost", _cost(manifest)),
     ]
     words = [f"<h1>{page_name(source)}</h1>", paragraph(str(manifest.get("description") or ""), "lead")]
     return f"<header>{''.join(words)}{_state(source, found)}{facts(tiles)}</header>"
@@ -152,7 +152,8 @@ def timing(source: ReportSource, found: Found) -> str:
         ("shots per second", value_text(found.shots / span) if span and found.shots else ""),
         ("shots asked for", str(source.manifest.get("totals", {}).get("runs", ""))),
         ("shots measured", str(found.shots)),
-        ("cost", _cost(source.manifest.get("target", {}))),
+        ("of them by earlier runs", _taken_over(source.manifest)),
+        ("cost", _cost(source.manifest)),
     ]
     return section(
         "Time and cost", table("When, how long, at what cost", (), [row for row in rows if row[1]], first_is_head=True)
@@ -227,8 +228,22 @@ def _took(manifest: Mapping[str, Any], source: ReportSource) -> str:
     return duration_text((end - start).total_seconds()) if start and end else ""
 
 
-def _cost(target: Mapping[str, Any]) -> str:
-    return "free" if target.get("backend") == "local" else "not told by the service"
+def _cost(manifest: Mapping[str, Any]) -> str:
+    if manifest.get("target", {}).get("backend") == "local":
+        return "free"
+    cost = manifest.get("cost") or {}
+    if cost.get("credits") is None:
+        return "not told by the service"
+    return f"{value_text(cost['credits'])} credits as planned, {value_text(cost['price'])} a {cost['metric']}"
+
+
+def _taken_over(manifest: Mapping[str, Any]) -> str:
+    """What was not measured by this run, or an empty text."""
+    told = manifest.get("reuse") or {}
+    if not told.get("sources"):
+        return ""
+    jobs = f"{told['reuse']} jobs whole, {told['extend']} in part, {told['runs']} shots"
+    return f"{jobs}, from {', '.join(told['sources'])}; results.jsonl has the origins of each"
 
 
 def duration_text(seconds: float) -> str:

@@ -194,6 +194,14 @@ class Journal(JournalFile):
                 (total, total, detail),
             )
 
+    def take_over(self, jobs: Iterable[JobRow]) -> None:
+        """These jobs have ended before the run began: earlier runs have them."""
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT INTO jobs (idx, attempt, retries, fate, job_id, status) VALUES (?, ?, 0, 'final', ?, ?)",
+                ((job.idx, job.attempt, job.job_id, job.status) for job in jobs),
+            )
+
     def final_jobs(self, start: int, stop: int | None, limit: int) -> list[JobRow]:
         """Jobs that ended and are not in the results yet, with indices from `start` to before `stop`, by index."""
         return self._jobs(
