@@ -5,10 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pcs_runner.api import LoadedSpec, cancel, load, open_run, plan, resume, retry, run, validate
+    from pcs_runner.api import (
+        LoadedSpec,
+        cancel,
+        estimate,
+        load,
+        open_run,
+        plan,
+        report,
+        resume,
+        retry,
+        reuse,
+        run,
+        validate,
+        verify,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["LoadedSpec", "__version__", "cancel", "load", "open_run", "plan", "resume", "retry", "run", "validate"]
+__all__ = [
+    "LoadedSpec",
+    "__version__",
+    "cancel",
+    "estimate",
+    "load",
+    "open_run",
+    "plan",
+    "report",
+    "resume",
+    "retry",
+    "reuse",
+    "run",
+    "validate",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,7 @@ REBUILT = ("tests/test_run_rebuild.py",)
 STRANGERS = ("tests/test_run_strangers.py",)
 FAILURES = ("tests/test_run_failures.py",)
 STARTS = ("tests/test_run_start.py",)
+REUSED = ("tests/test_reuse.py", "-k", "extended_sweep or more_runs_add or measured_otherwise or equal_jobs or lost_journal")
 TWINS = ("tests/test_emulator_workers.py", "-k", "one_worker_or_three")
 
 
@@ -275,6 +276,13 @@ MUTANTS = (
         "                    self._connection.commit()",
         ("tests/test_journal.py",),
     ),
+    Mutant(
+        "changed value in the journal believed",
+        "run/journal/file.py",
+        "if version != UNSEALED and not seal.is_whole(connection):",
+        "if False:",
+        REBUILT,
+    ),
     Mutant("older copy of the journal believed", "run/rebuild.py", "    if not is_behind(session):\n", "    if True:\n", REBUILT),
     Mutant(
         "fresh run does not look for earlier ones",
@@ -315,10 +323,10 @@ MUTANTS = (
         "return list(rows)",
         FAILURES,
     ),
-    Mutant("counter that does not sum trusted", "run/collect.py", "if not wrong and total != runs:", "if False:", FAILURES),
+    Mutant("counter that does not sum trusted", "run/result_check.py", "if not wrong and total != runs:", "if False:", FAILURES),
     Mutant(
         "bitstrings of the wrong length trusted",
-        "run/collect.py",
+        "run/result_check.py",
         'if len(bits) != n_atoms or bits.strip("01"):',
         'if bits.strip("01"):',
         FAILURES,
@@ -343,6 +351,51 @@ MUTANTS = (
         '        if status == "CANCELED" and not taken_away:\n            return None',
         '        if status == "CANCELED" and False:\n            return None',
         ("tests/test_run_cancelled_elsewhere.py",),
+    ),
+    # What earlier runs measured.
+    Mutant("points that are taken over are sent again", "run/opening.py", "    if taken_over:\n", "    if False:\n", REUSED),
+    Mutant(
+        "runs that are there are asked for again",
+        "run/reuse.py",
+        "return job.runs - (0 if record is None else record.runs)",
+        "return job.runs",
+        REUSED,
+    ),
+    Mutant(
+        "added runs are the first draws once more",
+        "run/reuse.py",
+        "return job.index + (0 if record is None else record.runs * LARGEST_INDEX)",
+        "return job.index",
+        REUSED,
+    ),
+    Mutant(
+        "one measurement taken over twice",
+        "run/journal/earlier.py",
+        "            self._forget(row[0])\n            folder, uuid",
+        "            folder, uuid",
+        REUSED,
+    ),
+    Mutant(
+        "points of another place taken over",
+        "run/journal/earlier.py",
+        "if there != place or not folder.is_run():",
+        "if not folder.is_run():",
+        REUSED,
+    ),
+    Mutant(
+        "points that were taken over lost with the journal",
+        "run/rebuild.py",
+        "for row in session.reused.rows(session.plan) if row.idx not in matching.recorded]",
+        "for row in ()]",
+        REUSED,
+    ),
+    # What is beyond the plan.
+    Mutant(
+        "an empty batch that is too much not told",
+        "run/outcome.py",
+        "failed or bool(self.strangers)",
+        "failed or any(jobs for _, _, jobs, _ in self.strangers)",
+        DOUBTS,
     ),
     # The twin and the client.
     Mutant(

@@ -15,6 +15,8 @@ from pcs_runner.cli import main
 from pcs_runner.results import two_samples
 from pcs_runner.results.compare import LEVEL, compare
 from pcs_runner.results.record import JobRecord
+from pcs_runner.results.report.compared_points import p_text
+from report_page import comparison, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +103,12 @@ def test_what_is_not_equal_is_said(runs: Mapping[str, Path], diff: Callable[...,
     assert not {name for name in names if name.startswith(("times", "packages"))}
 
 
+def test_a_value_that_was_set_for_one_run_only_is_said(tmp_path: Path) -> None:
+    files = [written(tmp_path / name, [{}]) for name in ("a.jsonl", "b.jsonl")]
+    found = compare(files[0], files[1], ({"overrides": {}, "git": None}, {"overrides": {"constants.omega": 6.3}, "git": None}))
+    assert found.provenance == [("overrides.constants.omega", None, 6.3)]
+
+
 @pytest.mark.parametrize(
     ("records", "message"),
     [
@@ -113,6 +121,69 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, records: Sequence[dict[str
     one, other = written(tmp_path / "a.jsonl", [{}]), written(tmp_path / "b.jsonl", records)
     with pytest.raises(pcs_runner.errors.UsageError, match=message.replace("(", r"\(").replace(")", r"\)")):
         compare(one, other, ({}, {}))
+
+
+def test_the_page_shows_what_the_table_says(
+    runs: Mapping[str, Path], diff: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    _, told = diff("--json", runs["one"], runs["other-seed"], runs["stronger"])
+    code, said = diff(runs["one"], runs["other-seed"], runs["stronger"], "-o", tmp_path / "diff.html")
+    page = (tmp_path / "diff.html").read_text(encoding="utf-8")
+    same, other = json.loads(told)["others"]
+    assert (code, said.splitlines()[-1]) == (1, f"page: {tmp_path / 'diff.html'}")
+    assert f"A and B do not differ beyond shot noise at level 0.01: p = {p_text(same['p_value'])}." in page
+    assert f"A and C differ beyond shot noise at level 0.01: p = {p_text(other['p_value'])}." in page
+    assert f"{other['differing']} of {other['differing']} points that differ between A and C, the smallest p first" in page
+    assert f"t = {other['points'][0]['point']['t']} ns" in page
+    assert "P(11) against t (ns)" in page
+    assert all(f">run {name}<" in page for name in "ABC")
+    assert "Distance of A and C against t (ns)" in page
+    assert "-    {op: pulse" not in page
+    assert "-  operations: [{op: pulse, duration: t, amplitude: 6.0}]" in page
+    assert "+  operations: [{op: pulse, duration: t, amplitude: 6.3}]" in page
+    assert not {"<script", "<link", "<img", "src=", "href="} & set(page.split())
+    assert len(page) < 300_000
+
+
+def shifted(shares: Callable[[float, float], float], seed: int) -> list[JobRecord]:
+    """A plane of points with these probabilities of 11."""
+    rng = np.random.default_rng(seed)
+    points = [(x, y) for y in range(5) for x in range(8)]
+    ones = [int(rng.binomial(400, shares(x, y))) for x, y in points]
+    return [record(k, {"y": y, "x": x}, {"00": 400 - n, "11": n}) for k, ((x, y), n) in enumerate(zip(points, ones, strict=True))]
+
+
+def test_two_axes_are_maps_of_each_run_side_by_side(tmp_path: Path) -> None:
+    page = comparison(tmp_path, [shifted(lambda x, y: 0.1 + 0.02 * x * y, seed) for seed in (1, 2)])
+    assert all(f"P(11) against x and y, run {name}" in page for name in "AB")
+    assert "Distance of A and B against job in A" in page
+    assert "No point differs by itself between A and B; the most different ones" in page
+
+
+def test_points_without_a_grid_are_compared_name_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    points = [{"a": float(a), "b": float(b)} for a, b in rng.random((30, 2))]
+    runs = [[record(k, point, {"0": 50 + k, "1": 50}) for k, point in enumerate(points)] for _ in range(2)]
+    page = comparison(tmp_path, runs)
+    assert "The points form no grid: each panel shows all of them." in page
+    assert page.count(">run B<") == 2  # a panel for each name
+
+
+def test_a_single_point_and_hundreds_have_a_page(tmp_path: Path) -> None:
+    single = comparison(tmp_path, [[record(0, {}, {"01": 30, "10": 70})] for _ in range(2)])
+    assert "A and B do not differ" in single
+    (tmp_path / "many").mkdir()
+    many = comparison(tmp_path / "many", [[record(k, {"t": 0.1 * k}, {"0": 5, "1": 5}) for k in range(600)] for _ in range(2)])
+    assert "neighbouring points share a mark" in many
+    assert len(many) < 300_000
+
+
+def test_text_of_a_run_is_no_markup_on_the_page(tmp_path: Path) -> None:
+    hostile = "</title><script>alert(1)</script>"
+    runs = [[record(0, {hostile: hostile}, {"01": 30 + 30 * k, "10": 70}, group=hostile)] for k in range(2)]
+    manifests = [{"name": hostile, "seed": f"{hostile}{k}", "runner": hostile, "git": {"commit": hostile}} for k in range(2)]
+    page = comparison(tmp_path, runs, manifest=manifests, spec_text=[hostile, f"{hostile}{hostile}"])
+    assert "<script" not in page
 
 
 def test_one_folder_alone_is_refused(runs: Mapping[str, Path], diff: Callable[..., tuple[int, str]]) -> None:
@@ -178,6 +249,10 @@ def test_rare_bitstrings_are_one_cell() -> None:
     assert two_samples.distance(one, other).degrees == 1
     assert two_samples.distance({"00": 100}, {"00": 50}).degrees == 0
     assert two_samples.distance({"00": 100}, {"00": 50}).p_value == 1.0
+
+
+def test_probabilities_are_set_as_in_print() -> None:
+    assert [p_text(p) for p in (1.0, 0.25, 3.4e-5, 6.5e-89, 0.0)] == ["1", "0.25", "3.4·10⁻⁵", "6.5·10⁻⁸⁹", "below 10⁻³⁰⁰"]
 
 
 def test_z_and_holm() -> None:

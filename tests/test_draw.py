@@ -15,9 +15,9 @@ from pulser import Pulse, Register, Register3D, Sequence
 from pulser.waveforms import BlackmanWaveform, ConstantWaveform, CustomWaveform, RampWaveform
 
 from pcs_runner.cli import main
-from pcs_runner.results.charts.axes import Scale, round_ticks, value_text
+from pcs_runner.results.charts.axes import Scale, round_ticks, tick_texts, value_text
 from pcs_runner.results.charts.register import Atoms, draw_register, nearest_um
-from pcs_runner.results.charts.sampled import sampled
+from pcs_runner.results.charts.sampled import Channel, Curve, Sampled, sampled
 from pcs_runner.results.charts.sequence import draw_sequence
 from pcs_runner.results.charts.sweep import collect
 
@@ -159,7 +159,18 @@ def test_eom_mode_is_marked() -> None:
     shown = sampled(found)
     ((start, stop),) = shown.channels[0].eom
     assert 0 <= start < stop < shown.duration_ns
-    assert ">EOM<" in draw_sequence(shown, title="eom").file()
+    assert ">shaded: EOM mode<" in draw_sequence(shown, title="eom").file()
+
+
+def test_targets_that_come_close_stand_in_rows() -> None:
+    """None of three is left out, and the second is lower than the first."""
+    targets = [(0.0, "control"), (60.0, "target"), (120.0, "control")]
+    curve = Curve(name="amplitude", unit="rad/µs", points=[(0.0, 0.0), (1000.0, 5.0)])
+    shown = Sampled(duration_ns=1000, channels=[Channel(name="ryd", kind="Local", curves=[curve], targets=targets)])
+    drawn = draw_sequence(shown, title="cz").file()
+    places = [float(y) for y in re.findall(r'y="([0-9.]+)" class="small">(?:control|target)<', drawn)]
+    assert len(places) == 3
+    assert places[0] < places[1]
 
 
 def test_a_register_is_to_scale() -> None:
@@ -213,11 +224,22 @@ def test_a_long_sweep_is_thinned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "ticks"), [(0, 1, [0, 0.5, 1]), (-4, 4, [-4, -2, 0, 2, 4]), (252, 500, [300, 400, 500]), (3, 3, [3])]
+    ("low", "high", "ticks"),
+    [(0, 1, [0, 0.5, 1]), (-4, 4, [-4, -2, 0, 2, 4]), (252, 500, [300, 350, 400, 450, 500]), (3, 3, [3])],
 )
 def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
     about = 2 if low == 0 else 4
     assert round_ticks(low, high, about) == pytest.approx(ticks)
+
+
+def test_ticks_have_equal_decimals_and_a_minus() -> None:
+    assert tick_texts([-0.5, 0.0, 0.5]) == ["−0.5", "0.0", "0.5"]
+    assert tick_texts([-100.0, 0.0, 100.0]) == ["−100", "0", "100"]
+    assert tick_texts([0.05 * k for k in range(3)]) == ["0.00", "0.05", "0.10"]
+    assert tick_texts([1, 2, 5, 10]) == ["1", "2", "5", "10"]
+    assert tick_texts([2e6, 4e6]) == ["2e6", "4e6"]
+    assert tick_texts([]) == []
+    assert Scale(low=0, high=1, start=0, stop=1, whole=True).ticks(5) == [0, 1]
 
 
 def test_logarithmic_ticks_and_places() -> None:

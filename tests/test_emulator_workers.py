@@ -35,11 +35,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def worker_pids(parent: int) -> list[int]:
-    """Processes that were spawned by `parent` to run jobs."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=False
-    ).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if "spawn_main" in line]
+    """Processes that were started for `parent` to run jobs: forked from a process of its own, or spawned."""
+    servers = children(parent, "multiprocessing.forkserver")
+    return [*children(parent, "spawn_main"), *(pid for server in servers for pid in children(server, "forkserver"))]
+
+
+def children(parent: int, word: str) -> list[int]:
+    """Those with a word in their command line."""
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(parent)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if word in line]
 
 
 def is_running(pid: int) -> bool:

@@ -56,6 +56,24 @@ def test_several_sequences_are_a_list(spec: Path, capsys: pytest.CaptureFixture[
     assert "all.json exists already" in capsys.readouterr().err
 
 
+def test_changes_of_the_spec_are_exported(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "export",
+        "spec.yaml",
+        "--to",
+        "sequence",
+        "--built",
+        "-S",
+        "jobs.sweep.grid.omega=[3.0, 1.0]",
+        "--select",
+        "t < 200",
+    ]
+    assert main(words) == 0
+    bodies = json.loads(capsys.readouterr().out)
+    pulses = [body["operations"][0]["amplitude"] for body in bodies]
+    assert [(pulse["value"], pulse["duration"]) for pulse in pulses] == [(6.0, 100), (2.0, 100)]
+
+
 def test_what_is_exported_is_imported_again(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "spec.yaml", "--to", "sequence", "-o", "s.json"]) == 0
     assert main(["import", "s.json", "-o", "again.yaml"]) == 0
@@ -95,4 +113,5 @@ def test_what_is_asked_for_wrongly(spec: Path, capsys: pytest.CaptureFixture[str
     assert first("empty", "--to", "csv").startswith("error: empty holds no run")
     shutil.rmtree("empty")
     api.run(api.plan(spec), output="out")
+    assert first("out", "--to", "csv", "--select", "t < 1") == "error: --select is for a spec, and out is a run"
     assert first("out", "--to", "sequences").startswith('error: out is a run, and is not exported to "sequences"')

@@ -162,7 +162,7 @@ def xy_chain(angle: float, t: int) -> Any:
 
 
 def floquet(n: int, theta: float) -> Any:
-    sequence = ising(analog((0, 0), (6, 0)))
+    sequence = ising(Register.from_coordinates([(0, 0), (8, 0)], prefix="q"), MockDevice)
     for k in range(n):
         add(sequence, constant(100, 10 * theta, phase=k * pi / 8), constant(200, 0, 1.6 * pi))
     return measured(sequence)

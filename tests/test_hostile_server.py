@@ -197,7 +197,7 @@ def test_errors_of_every_shape_are_one_clean_line(
         Reply(status=429, headers={"Retry-After": escaped}),
         Reply(body=b"{}", headers={"Content-Encoding": escaped}),
     ]
-    monkeypatch.setattr("pcs_runner.pcs.client.Wire.sleep", lambda _wire, _seconds: None)
+    monkeypatch.setattr("pcs_runner.pcs.calls.Caller._wait", lambda *_: None)
     for reply in replies:
         server.on("GET", "/core/api/v1/devices/public-specs", reply)
         assert main(["devices", "pull", "-vv"]) == 3

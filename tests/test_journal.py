@@ -225,7 +225,7 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(StorageError, match=r"not a journal of this version \(99, not 1\)"):
+    with pytest.raises(StorageError, match=r"not a journal of this version \(99, not 2\)"):
         Journal.open(path)
 
 

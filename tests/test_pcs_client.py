@@ -173,6 +173,16 @@ def test_a_server_is_a_twin_when_its_device_answer_says_so(server: Loopback, bes
     assert len(server.received) == 1
 
 
+@pytest.mark.parametrize("body", [[], "X"])
+def test_an_answer_without_devices_does_not_say_whether_it_is_a_twin(server: Loopback, body: Any) -> None:
+    """A gateway that answers in its place would turn a twin into none, and its seeds off; it is asked again the next time."""
+    server.on("GET", "/core/api/v1/devices/specs", data(body), data({"X": "{}"}, twin={"version": "1"}))
+    cloud = client(server)
+    with pytest.raises(AnswerError, match="not devices by name"):
+        _ = cloud.is_twin
+    assert cloud.is_twin
+
+
 def paged(items: list[dict[str, Any]], *, most: int = 100, total: Any = None) -> Any:
     """A list endpoint that keeps `offset` and `limit`."""
 

@@ -96,6 +96,7 @@ def test_a_run_leaves_its_report(finished: Path) -> None:
     assert "2 atoms, the nearest 6 µm apart" in page
     assert "amplitude of ising from 0 to 6 rad/µs" in page
     assert "Occupation on the register" in page
+    assert "highest P(11)" in page
     assert "amplitude: 6, detuning: 0" in page  # the spec
     assert "still going" not in page
     assert "Failures" not in page

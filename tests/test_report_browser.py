@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pcs_runner.results.report import html
-from report_page import record, source
+from report_page import comparison, record, source
 from test_specs_physics import SPECS, finished  # noqa: F401 - a fixture: the runs of specs/, each made once
 
 if TYPE_CHECKING:
@@ -77,12 +77,33 @@ def made_up() -> str:
     return html(source(records, manifest=manifest, spec_text="name: " + "n" * 300))
 
 
+def compared(folder: Path) -> str:
+    """Three runs of a line and of a plane; the third differs at the end of the line."""
+
+    def records(seed: int, shift: int) -> Iterator[JobRecord]:
+        for x in range(12):
+            ones = 150 + 20 * x + (7 * x + 13 * seed) % 11 + (shift if x > 7 else 0)
+            estimates = {"neel": {"value": ones / 500, "error": 0.02}}
+            yield record(x, {"t": 0.1 * x}, {"0101": ones, "0000": 500 - ones}, group="line", estimates=estimates)
+        for number in range(30):
+            y, x = divmod(number, 6)
+            counts = {"0101": 100 + 10 * x + (3 * y + seed) % 5, "1010": 90}
+            yield record(12 + number, {"delta": y - 2, "omega": x + 1}, counts, group="plane")
+
+    manifests = [{"name": "m" * 63, "packages": {"pulser-core": f"1.9.{number}"}, "seed": number} for number in range(3)]
+    texts = [f"version: 1\nseed: {number}\n" for number in range(3)]
+    runs = [records(number, 60 if number == 2 else 0) for number in range(3)]
+    return comparison(folder, runs, manifest=manifests, spec_text=texts, units={"t": "µs"})
+
+
 @pytest.fixture(scope="module")
 def page_of(tmp_path_factory: pytest.TempPathFactory, finished: Callable[[str], Any]) -> Callable[[str], Path]:  # noqa: F811
-    """The report of a spec's run, or the made-up one."""
-    own = tmp_path_factory.mktemp("pages") / "made-up.html"
-    own.write_text(made_up(), encoding="utf-8")
-    return lambda name: own if name == "made-up" else finished(name).folder / "report.html"
+    """The report of a spec's run, the made-up one, or the page of runs compared."""
+    folder = tmp_path_factory.mktemp("pages")
+    own = {name: folder / f"{name}.html" for name in ("made-up", "compared")}
+    own["made-up"].write_text(made_up(), encoding="utf-8")
+    own["compared"].write_text(compared(folder), encoding="utf-8")
+    return lambda name: own[name] if name in own else finished(name).folder / "report.html"
 
 
 def opened(browser: Browser, file: Path, *, dark: bool = False, viewport: dict[str, int] | None = None) -> tuple[Page, list[str]]:
@@ -100,9 +121,8 @@ def opened(browser: Browser, file: Path, *, dark: bool = False, viewport: dict[s
 LOOKED_AT = ("rabi", "afm-ramp")
 """Specs whose pages the suite looks at: one axis, and two. The others' have the same parts."""
 
-PAGES = pytest.mark.parametrize(
-    "name", ["made-up", *(name if name in LOOKED_AT else pytest.param(name, marks=pytest.mark.whole) for name in SPECS)]
-)
+OTHERS = [name if name in LOOKED_AT else pytest.param(name, marks=pytest.mark.whole) for name in SPECS]
+PAGES = pytest.mark.parametrize("name", ["made-up", "compared", *OTHERS])
 
 
 @PAGES

@@ -15,7 +15,8 @@ import pytest
 import pcs_runner
 from pcs_runner.cli import main
 from pcs_runner.errors import StorageError
-from pcs_runner.run import execute, reuse
+from pcs_runner.run import reuse
+from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.journal import Journal
 from pcs_runner.run.reuse import Reused
 from twin_server import TwinServer, serving
@@ -260,8 +261,10 @@ def test_the_decision_is_kept_with_the_run() -> None:
     assert pcs_runner.verify(longer.folder).findings == ()
     lines = (longer.folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
     changed = json.loads(lines[0])
-    changed["counts"] = {"00": 100}
-    (longer.folder / "results.jsonl").write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n", encoding="utf-8")
+    changed["counts"] = {"11": 100}
+    (longer.folder / "results.jsonl").write_text(
+        "\n".join([json.dumps(changed, separators=(",", ":")), *lines[1:]]) + "\n", encoding="utf-8"
+    )
     found = [str(finding) for finding in pcs_runner.verify(longer.folder).findings]
     assert any("line 1: it lacks shots that were taken over from an earlier run" in one for one in found)
 
@@ -271,7 +274,7 @@ def test_a_damaged_decision_is_not_guessed() -> None:
     longer = run(omega=[1, 2, 3, 4])
     (longer.folder / "reused.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(StorageError, match="it has 0 jobs, manifest"):
-        Reused(execute.RunFolder(longer.folder))
+        Reused(RunFolder(longer.folder))
     (longer.folder / "journal.db").unlink()
     with pytest.raises(StorageError, match="is damaged"):
         pcs_runner.resume(longer.folder)
@@ -293,7 +296,7 @@ def test_blocks_of_many_decisions_are_found(monkeypatch: pytest.MonkeyPatch) -> 
     longer = run(omega=[3, 9.5, 4, 1, 2, 7, 8.5, 5, 6, 9, 10, 11, 8, 3.25], runs=5)
     assert summary(longer) == (11, 3, 0, 0)
     plan = pcs_runner.plan(Path("again.yaml"))
-    taken = Reused(execute.RunFolder(longer.folder))
+    taken = Reused(RunFolder(longer.folder))
     jobs = list(plan.jobs())
     for job in [*jobs, *reversed(jobs), jobs[0], jobs[-1]]:
         assert taken.is_whole(job) == (job.point["omega"] not in (9.5, 8.5, 3.25))
@@ -306,9 +309,7 @@ def test_whatever_was_run_before_nothing_is_counted_twice(seed: int) -> None:
     for _ in range(5):
         values: Sequence[int] = draw.choices(range(1, 6), k=draw.randint(1, 5))
         runs, repeat = draw.choice([10, 20, 35]), draw.choice([1, 1, 2])
-        made = run(
-            omega=f"{{values: {list(values)}}}" if draw.random() < 0.5 else list(values), runs=runs, repeat=repeat, new=True
-        )
+        made = run(omega=list(values), runs=runs, repeat=repeat, new=True)
         assert all(sum(record.counts.values()) == record.runs == runs for record in made.records)
         assert max(pieces(made).values()) == 1, (seed, values, runs, repeat)
         told = made.manifest["reuse"]

@@ -75,6 +75,7 @@ def check(bench: Bench, run: Run, variant: str) -> None:
     expected = 14 + (3 if variant == "retries" else 0)
     assert len(bench.service.all_jobs()) == expected
     assert len([batch for batch in bench.service.batches if batch.jobs]) == len(bench.service.batches)
+    assert not bench.told("rebuilt"), "a journal is whole wherever its process dies"
     assert run.exit_code == 0
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ import pytest
 
 from pcs_runner.errors import UsageError
 from pcs_runner.pcs.errors import UnreachableError
+from pcs_runner.results import jsonl
 from pcs_runner.run.verify import Verification, verify
+from pcs_runner.spec.models import ResultOptions
+from recorded_run import recorded_run
 from small_plan import Bench, small_plan
 from stand_in_client import StandInClient, StoredBatch, StoredJob
 
@@ -142,6 +146,43 @@ def test_a_file_that_was_changed(tmp_path: Path, damage: Callable[[Path], None],
     for line, start in zip(lines(found), expected, strict=True):
         assert line.startswith(start)
     assert found.exit_code == 1
+
+
+def test_parquet_and_netcdf_are_compared_by_what_they_hold(tmp_path: Path) -> None:
+    """Another compression is no difference, another value is one."""
+    import netCDF4
+    import pyarrow.parquet as pq
+
+    bench = Bench(small_plan(tmp_path, 10))
+    options = ResultOptions(directory=str(tmp_path), formats=["csv", "parquet", "netcdf"])
+    bench.plan.spec.results = options  # type: ignore[misc]  # of the stand-in
+    folder = bench.start().folder
+    parquet, netcdf = folder / "results.parquet", folder / "results.nc"
+    table = pq.read_table(parquet)
+    pq.write_table(table, parquet, compression="gzip", row_group_size=3)
+    found = verified(bench, folder)
+    assert lines(found) == []
+    assert "results.csv, counts.csv, results.parquet and results.nc" in found.checked
+    pq.write_table(table.slice(0, 9), parquet)
+    with netCDF4.Dataset(netcdf, "a") as file:
+        file["occupation"][2, 0] = 0.25
+    expected = "it is not what results.jsonl gives"
+    assert lines(verified(bench, folder)) == [f"changed  results.parquet: {expected}", f"changed  results.nc: {expected}"]
+    parquet.write_bytes(b"PAR1")
+    netcdf.write_bytes(b"x" * 100)
+    assert lines(verified(bench, folder)) == [f"changed  results.parquet: {expected}", f"changed  results.nc: {expected}"]
+
+
+def test_observables_are_those_of_the_counts(tmp_path: Path) -> None:
+    made = recorded_run(tmp_path, "{runs: 20, sweep: {grid: {t: [100, 200], om: [1.5, 3.0]}}}")
+    break_journal(made.folder.path)  # the records were made without it
+    first = verify(made.folder.path, make_plan=lambda _folder: made.plan)
+    assert [finding.where for finding in first.findings] == ["journal.db"]
+    record = made.records()[2]
+    changed = replace(record, estimates={**record.estimates, "n": {"value": 1.7, "error": record.estimates["n"]["error"]}})
+    jsonl.rewrite(made.folder.results, [changed])
+    found = verify(made.folder.path, make_plan=lambda _folder: made.plan)
+    assert lines(found)[1:] == ["changed  results.jsonl: line 3: observables are not what the counts give: n"]
 
 
 def test_a_service_that_has_less_more_or_else(tmp_path: Path) -> None:

@@ -103,3 +103,21 @@ def test_a_built_sequence_has_the_values_in_it(tmp_path: Path) -> None:
         {"kind": "constant", "duration": 100, "value": 2.0},
         {"kind": "constant", "duration": 200, "value": 3.0},
     ]
+
+
+@pytest.mark.parametrize(
+    ("register", "more"),
+    [
+        ("{triangular_lattice: {rows: 2, atoms_per_row: 3, spacing: 6}, automatic_layout: true}", ""),
+        ("{define_register: {trap_ids: [4, 8], qubit_ids: [a, b]}}", "  layout: TriangularLatticeLayout(61, 5.0µm)\n"),
+        ("{hexagon: {layers: 1, spacing: 7.3, prefix: atom}}", ""),
+        ("{cubic: {side: 2, spacing: 6}}", ""),
+    ],
+)
+def test_registers_and_layouts_are_printed_as_pulser_prints_them(tmp_path: Path, register: str, more: str) -> None:
+    device = "MockDevice" if "cubic" in register else "AnalogDevice"
+    plan = planned(tmp_path, spec_text("{op: pulse, duration: 100, amplitude: 1}", register=register, device=device, more=more))
+    text = plan.sequence(plan.sequence_ids[0])
+    ours, pulsers = json.loads(text), json.loads(load_sequence(text).to_abstract_repr())
+    for part in ("register", "layout"):
+        assert json.dumps(ours.get(part)) == json.dumps(pulsers.get(part))

@@ -94,7 +94,9 @@ def test_a_phase_shift_is_in_the_digital_basis_unless_told_otherwise(tmp_path: P
     assert_same(made, expected)
     assert made.current_phase_ref("q0", "digital") == math.pi / 2
     ising = spec_text("{op: phase_shift, phi: pi/2, targets: [q0]}", "{op: pulse, duration: 100, amplitude: 1}")
-    assert refused(tmp_path, ising) == ["sequence.operations[0]: No declared channel targets the given 'basis' ('digital')"]
+    assert refused(tmp_path, ising) == [
+        "sequence.operations[0]: no declared channel drives the digital basis, in which this shifts the phase"
+    ]
 
 
 def parametrised() -> Any:

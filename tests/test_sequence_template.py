@@ -347,3 +347,22 @@ def test_every_expression_of_pulser_survives_being_pasted(tmp_path: Path) -> Non
     plan = pcs_runner.plan(path)
     assert stripped(json.loads(plan.sequence(plan.sequence_ids[0])))["operations"] == stripped(pasted(sequence))["operations"]
     assert_same(built(plan), sequence.build(x=1.5, y=2.5))
+
+
+@pytest.mark.parametrize("declared", ["{type: float, value: [0]}", "{type: float, size: 1}", "float"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{variable: x}",
+        "{expression: mul, lhs: {variable: x}, rhs: 1}",
+        "{expression: index, lhs: {variable: x}, rhs: 0}",
+        "x",
+    ],
+)
+def test_a_variable_pasted_without_its_index_is_the_number_that_it_holds(tmp_path: Path, value: str, declared: str) -> None:
+    amplitude = f"{{kind: constant, duration: 100, value: {value}}}"
+    operation = f"{{op: pulse, amplitude: {amplitude}, detuning: 0, phase: {value}}}"
+    jobs = "{runs: 1, sweep: {grid: {x: [1.5, 2.5]}}}"
+    plan = planned(tmp_path, spec_text(operation, jobs=jobs, more=f"  variables: {{x: {declared}}}\n"))
+    pulse = json.loads(plan.built_sequence(next(plan.jobs(1))))["operations"][0]
+    assert (pulse["amplitude"]["value"], pulse["phase"]) == (2.5, 2.5)

@@ -32,13 +32,21 @@ SHOWN = 20
     metavar="P",
     help="How often runs of the same physics may come out as different.",
 )
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write a page that shows the runs side by side.",
+)
 @options.json_output("The comparisons as one JSON object.")
 @options.verbosity
 @click.pass_obj
-def command(session: Session, folders: tuple[Path, ...], level: float) -> int:
+def command(session: Session, folders: tuple[Path, ...], level: float, output: Path | None) -> int:
     """Compare the results of runs of the same points, each with the first: two targets, two days, two versions.
 
     Every point is tested for a difference beyond shot noise, and so are all of them together. Exit code 1 when runs differ.
+    With -o the same is a page with charts: one file that needs no network and no script.
     """
     from pcs_runner import api
     from pcs_runner.cli.folders import existing_run
@@ -56,6 +64,11 @@ def command(session: Session, folders: tuple[Path, ...], level: float) -> int:
         for other, comparison in zip(others, found, strict=True):
             session.out(f"{printable(str(first.folder))} and {printable(str(other.folder))}", *_lines(comparison))
             session.out(*_spec_lines(first.folder, other.folder))
+    if output is not None:
+        from pcs_runner.run.report import write_comparison
+
+        write_comparison([first.folder, *(other.folder for other in others)], found, output)
+        session.say(f"page: {printable(str(output))}")
     return int(any(comparison.differs for comparison in found))
 
 

@@ -9,12 +9,12 @@ import click
 
 from pcs_runner.cli import options
 from pcs_runner.cli.files import check_new, write_new
-from pcs_runner.cli.session import Session, command_line
+from pcs_runner.cli.session import Session
 from pcs_runner.cli.text import printable
 from pcs_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pcs_runner.plan.plan import Plan
 
@@ -27,6 +27,8 @@ SEQUENCE = "sequence"
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead.")
 @click.option("--built", is_flag=True, help="sequence: one for each job, its variables built in.")
 @options.target
+@options.settings
+@options.select
 @options.allow_code
 @options.verbosity
 @click.pass_obj
@@ -37,6 +39,8 @@ def command(
     output: Path | None,
     built: bool,
     target: str | None,
+    settings: tuple[str, ...],
+    select: str | None,
     allow_code: bool,
 ) -> int:
     """Write the results of RUN, or print the sequence that SPEC compiles to.
@@ -44,16 +48,30 @@ def command(
     A run: jsonl, csv, counts, parquet, netcdf, from what is on disk, into the run folder or to FILE; the files are printed
     on stdout. A spec: sequence, in Pulser's abstract representation, on stdout or to FILE; where there are several, a JSON list.
     """
+    from pcs_runner.cli.planned import planned
+    from pcs_runner.cli.progress import Follower
+
     if output is not None and len(formats) > 1:
         raise UsageError(f"-o takes one format, {len(formats)} are asked for", hint="Leave -o away, or export one by one.")
     if source.is_dir():
+        _refuse_for_run(source, {"--target": target, "--set": settings, "--select": select, "--built": built})
         return _export_run(session, source, formats, output)
-    session.next_command = command_line("validate", source)
     for name in formats:
         if name != SEQUENCE:
             raise _unknown(name, f"{printable(str(source))} is a spec", [SEQUENCE])
-    _export_sequence(session, source, output, built=built, target=target, allow_code=allow_code)
+    if output is not None:
+        check_new(output)
+    with Follower(session) as follower:
+        plan = planned(session, follower, source, target=target, settings=settings, select=select, allow_code=allow_code)
+    _write_sequences(session, plan, output, built=built)
     return 0
+
+
+def _refuse_for_run(folder: Path, for_spec: Mapping[str, object]) -> None:
+    """A run was made from its spec already: options that change the spec would be without effect."""
+    for name, given in for_spec.items():
+        if given:
+            raise UsageError(f"{name} is for a spec, and {printable(str(folder))} is a run", hint=f"Leave {name} away.")
 
 
 def _export_run(session: Session, folder: Path, formats: tuple[str, ...], output: Path | None) -> int:
@@ -78,17 +96,8 @@ def _unknown(name: str, what: str, known: list[str]) -> UsageError:
     return UsageError(f'{what}, and is not exported to "{printable(name)}"', hint=f"Give --to {', '.join(known)}.")
 
 
-def _export_sequence(
-    session: Session, spec: Path, output: Path | None, *, built: bool, target: str | None, allow_code: bool
-) -> None:
-    """Print the distinct sequences with their variables open, or every job's with its values."""
-    from pcs_runner import api
-    from pcs_runner.cli.progress import Follower
-
-    if output is not None:
-        check_new(output)
-    with Follower(session) as follower:
-        plan = api.plan(spec, target, allow_code=allow_code, on_progress=follower.checked)
+def _write_sequences(session: Session, plan: Plan, output: Path | None, *, built: bool) -> None:
+    """Write the distinct sequences with their variables open, or every job's with its values."""
     count = plan.total_jobs if built else len(plan.sequence_ids)
     lines = _document(_built(plan) if built else map(plan.sequence, plan.sequence_ids), several=count != 1)
     if output is None:

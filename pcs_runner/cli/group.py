@@ -99,7 +99,7 @@ def _refuse_misspelt_command(ctx: click.Context, args: list[str]) -> None:
     cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "Exit codes: 0 done; 1 finished with failed jobs or with extra ones; 2 refused, nothing was sent; "
+        "Exit codes: 0 done; 1 finished with failures or extras; 2 refused, nothing was sent; "
         "3 service or disk, resumable; 4 a bug; 130 interrupted, resumable."
     ),
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.cli.session import command_line
 from pcs_runner.cli.text import plural, printable
+from pcs_runner.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,7 @@ def status_lines(run: Run) -> Iterator[str]:
         yield f"held by  pid {pid} on {printable(host)}"
     yield f"jobs     {run.recorded} of {'?' if run.total is None else run.total} recorded: {_counts(run)}"
     yield from _observables(run)
+    yield from _reused(run)
     for batch in run.batch_ids:
         yield f"batch    {printable(batch)}"
     for identifier, kind, jobs, outcome in run.strangers:
@@ -96,6 +98,16 @@ def summary(run: Run) -> dict[str, Any]:
         "held_by": run.held_by,
         "exit_code": run.exit_code,
     }
+
+
+def _reused(run: Run) -> Iterator[str]:
+    """What was taken over from earlier runs."""
+    try:
+        told = run.manifest.get("reuse") or {}
+    except StorageError:
+        return
+    if told.get("sources"):
+        yield printable(f"reused   {plural(told['reuse'], 'job')} whole, {told['extend']} in part: {', '.join(told['sources'])}")
 
 
 def _observables(run: Run) -> Iterator[str]:

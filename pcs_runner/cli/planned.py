@@ -8,10 +8,12 @@ from pcs_runner.cli import options
 from pcs_runner.cli.session import Session, command_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pcs_runner.cli.progress import Follower
     from pcs_runner.plan import Plan
+    from pcs_runner.spec.models import Spec
 
 
 def planned(
@@ -23,8 +25,19 @@ def planned(
     settings: tuple[str, ...],
     select: str | None,
     allow_code: bool,
+    on_loaded: Callable[[Spec], None] | None = None,
 ) -> Plan:
     """The checked plan of SPEC with the options `--target --set --select --allow-code`; after an error `validate` comes next.
+
+    Args:
+        session: Of the command.
+        follower: Shows how far the checks are.
+        spec: The file.
+        target: Name of a target, or None for `local`.
+        settings: Of `--set`.
+        select: Of `--select`, or None.
+        allow_code: Whether the spec's Python code is run.
+        on_loaded: Told the spec before it is planned.
 
     Raises:
         SpecError: With every problem, located.
@@ -34,5 +47,7 @@ def planned(
     from pcs_runner.spec.overrides import read_settings
 
     session.next_command = command_line("validate", spec, *options.changes(settings, select))
-    overrides = read_settings(settings)
-    return api.plan(spec, target, allow_code=allow_code, overrides=overrides, select=select, on_progress=follower.checked)
+    loaded = api.load(spec, overrides=read_settings(settings), select=select)
+    if on_loaded is not None:
+        on_loaded(loaded.spec)
+    return api.plan(loaded, target, allow_code=allow_code, on_progress=follower.checked)

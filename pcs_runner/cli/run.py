@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,19 @@ def command(
     from pcs_runner.cli.outcome import conclude, leave
     from pcs_runner.cli.planned import planned
     from pcs_runner.cli.progress import Follower
+    from pcs_runner.run.connect import warm_up
 
     with Follower(session) as follower:
-        plan = planned(session, follower, spec, target=target, settings=settings, select=select, allow_code=allow_code)
+        plan = planned(
+            session,
+            follower,
+            spec,
+            target=target,
+            settings=settings,
+            select=select,
+            allow_code=allow_code,
+            on_loaded=None if dask else partial(warm_up, target=target),
+        )
         taken_over = api.reuse(plan)
         _announce(follower, plan, taken_over)
         cost = api.estimate(plan, taken_over) if plan.target.spends else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pcs_runner.emulator.engines import EngineSettings, catalogue
@@ -116,7 +117,7 @@ def cut_group(store: Store, course: Course, width: int) -> Group | None:
     rest = store.batch_numbered(course.batch)["jobs_count"] - course.cursor
     most = max(1, min(course.group_size, -(-rest // max(1, width))))
     rows = store.pending_jobs(course.batch, course.cursor, most, or_held=True)
-    rows = [row for index, row in enumerate(rows) if all(other["sequence"] == sequence for other in rows[: index + 1])]
+    rows = list(takewhile(lambda row: row["sequence"] == sequence, rows))
     course.cursor = rows[-1]["position"] + 1
     course.sent.extend((row["position"], row["number"]) for row in rows)
     task = GroupTask(

@@ -33,7 +33,7 @@ class Declared:
     max_runs: int | None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def read_declared(text: str) -> Declared:
     """Read a sequence's declarations, once for each distinct text.
 

@@ -89,6 +89,7 @@ class Execution:
         with self._starting:
             self._stopping = True
         self._events.put(None)
+        self._workers.interrupt()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=10)
         self._workers.close()

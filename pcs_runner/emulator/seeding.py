@@ -17,24 +17,38 @@ LEFT_OUT = frozenset({"pulser_version", "uuid"})
 def canonical(value: Any) -> Any:
     """Plain data with numbers at 12 significant digits (an integral float is an integer) and without the keys of `LEFT_OUT`."""
     if isinstance(value, dict):
-        return {key: canonical(item) for key, item in value.items() if key not in LEFT_OUT}
+        return _known({key: canonical(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
-    if isinstance(value, float):
-        rounded = float(format(value, ".12g"))
-        return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
-    return value
+    return _number(value) if isinstance(value, float) else value
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float | str) -> int | float:
+    rounded = float(format(float(value), ".12g"))
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def _known(body: dict[str, Any]) -> dict[str, Any]:
+    return body if LEFT_OUT.isdisjoint(body) else {key: item for key, item in body.items() if key not in LEFT_OUT}
 
 
 def canonical_text(value: Any) -> str:
     """`canonical` as JSON with sorted keys."""
-    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _sorted_text(canonical(value))
+
+
+def _sorted_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 @lru_cache(maxsize=32)
 def document_digest(text: str | None) -> str:
     """SHA-256 of a JSON document's canonical form, computed once for each distinct text; empty for none."""
-    return "" if text is None else hashlib.sha256(canonical_text(json.loads(text)).encode()).hexdigest()
+    if text is None:
+        return ""
+    body = json.loads(text, parse_float=_number, object_hook=_known)  # `canonical`, while it is read
+    return hashlib.sha256(_sorted_text(body).encode()).hexdigest()
 
 
 def job_entropy(

@@ -27,7 +27,7 @@ from pcs_runner.pcs.errors import NotFoundError, RefusedError
 from pcs_runner.pcs.protocol import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -116,7 +116,7 @@ class Twin:
         batch = rules.new_batch(body)
         rules.check_engine(batch, own_classes=self.settings.own_classes)
         with self._store.transaction():
-            self._keep_device(batch.sequence_builder)
+            self._keep_devices([batch.sequence_builder])
             now = self._clock()
             number = self._store.add_batch(batch, self._new_id(), now.isoformat(), now.timestamp())
             self._add_jobs(number, batch.jobs)
@@ -333,15 +333,14 @@ class Twin:
             self._execution.wake()
         return self._payload(self._store.batch_numbered(number))
 
-    def _keep_device(self, sequence: str | None) -> None:
-        if sequence is not None:
-            declared = read_declared(sequence)
-            if declared.device is not None:
-                self._store.add_device(declared.device_name, declared.device)
+    def _keep_devices(self, sequences: Iterable[str | None]) -> None:
+        declared = [read_declared(sequence) for sequence in dict.fromkeys(sequences) if sequence is not None]
+        for name, device in dict.fromkeys((one.device_name, one.device) for one in declared):
+            if device is not None:
+                self._store.add_device(name, device)
 
     def _add_jobs(self, number: int, jobs: Sequence[rules.NewJob]) -> None:
-        for sequence in dict.fromkeys(job.sequence for job in jobs):
-            self._keep_device(sequence)
+        self._keep_devices(job.sequence for job in jobs)
         self._store.add_jobs(number, jobs, iter(self._new_id, None), self._now())
 
     def _repeated(self, row: Row) -> rules.NewJob:

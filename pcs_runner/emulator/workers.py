@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from pcs_runner.emulator.engines import EngineJob, EngineSettings, catalogue
 from pcs_runner.emulator.seeding import job_entropy
 from pcs_runner.pcs.errors import PcsError
+from pcs_runner.sequence.pulser_loading import load_pulser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import BrokenExecutor, Executor, Future
+    from multiprocessing.context import BaseContext
 
     from pcs_runner.emulator.engines import EngineResult
     from pcs_runner.errors import PcsRunnerError
@@ -149,6 +152,7 @@ class Workers:
         self.generation = 0
         self._handed_in = executor
         self._pool: ProcessPoolExecutor | None = None
+        self._starting = False
 
     @property
     def width(self) -> int:
@@ -173,10 +177,19 @@ class Workers:
         if self._handed_in is not None:
             return self._handed_in.submit(run_group, task)
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._width, mp_context=context, initializer=begin_worker)
-        with hidden_main(), _interrupts_blocked():
-            return self._pool.submit(run_group, task)
+            self._pool = ProcessPoolExecutor(self._width, mp_context=_context(), initializer=begin_worker)
+        self._starting = True
+        try:
+            with hidden_main(), _interrupts_blocked():
+                return self._pool.submit(run_group, task)
+        finally:
+            self._starting = False
+
+    def interrupt(self) -> None:
+        """Have another thread's `submit` fail that waits for the process from which workers are forked, to be closed."""
+        if self._starting and (pid := _server_pid()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def restart(self) -> None:
         """Kill what runs; the next group finds a new pool. Futures of the old one end with an exception."""
@@ -196,9 +209,38 @@ class Workers:
             process.join(timeout=5)
 
 
+def prepare() -> None:
+    """Start the process from which workers are forked, and do not wait for it: it imports while something else is done.
+
+    A process imports Pulser and Numba in some two seconds; a worker that is forked has them at once. Where there is no
+    such process (Windows, no room for its socket), each worker imports for itself, and nothing is done here.
+    """
+    _context()
+
+
+def _context() -> BaseContext:
+    """How workers are started. Never by a fork of this process: it has threads, and may be a user's notebook."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["pcs_runner.emulator.preload"])
+        with contextlib.suppress(OSError), hidden_main(), _interrupts_blocked():
+            forkserver.ensure_running()
+            return context
+    return multiprocessing.get_context("spawn")
+
+
+def _server_pid() -> int | None:
+    """The process from which workers are forked, None where there is none."""
+    from multiprocessing import forkserver
+
+    return getattr(forkserver._forkserver, "_forkserver_pid", None)
+
+
 @contextmanager
 def hidden_main() -> Iterator[None]:
-    """Put an empty module in the place of `__main__`: spawn would run the user's script again, guarded or not."""
+    """Put an empty module in the place of `__main__`: a worker would run the user's script again, guarded or not."""
     with _main_hidden:
         main = sys.modules.get("__main__")
         sys.modules["__main__"] = types.ModuleType("__main__")
@@ -213,6 +255,7 @@ def begin_worker() -> None:
     """Prepare a fresh worker: Ctrl-C is the parent's business, one thread for linear algebra, no life after the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was blocked until here
     one_thread()
+    load_pulser()
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
 
@@ -223,9 +266,11 @@ def one_thread() -> None:
     """
     for name in ONE_THREAD:
         os.environ[name] = "1"
-    for name in ("numba", "torch"):
-        if (library := sys.modules.get(name)) is not None:
-            library.set_num_threads(1)
+    numba, torch = sys.modules.get("numba"), sys.modules.get("torch")
+    if numba is not None and numba.config.NUMBA_NUM_THREADS > 1:  # asking it makes locks that a killed worker leaves behind
+        numba.set_num_threads(1)
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def _end_with_parent() -> None:

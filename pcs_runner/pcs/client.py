@@ -25,6 +25,7 @@ from pcs_runner.pcs.answers import Body, GarbledError
 from pcs_runner.pcs.calls import Caller
 from pcs_runner.pcs.effects import Effects
 from pcs_runner.pcs.endpoints import is_loopback
+from pcs_runner.pcs.errors import AnswerError
 from pcs_runner.pcs.exchange import Answer, Failure, Outgoing
 from pcs_runner.pcs.faults import CONNECT_S, failure_of
 from pcs_runner.pcs.protocol import Polling
@@ -130,14 +131,24 @@ class Client(AccountCalls):
         """Whether the server says that it is a twin of PCS, in its answer to GET /api/v1/devices/specs (asked once).
 
         The provider's own services are not asked.
+
+        Raises:
+            AnswerError: What was answered are no devices, so that it says nothing.
         """
         if self._twin is None:
-            self._twin = not self._endpoints.official and self._caller.ask(self._endpoints.core, "/api/v1/devices/specs").is_twin
+            self._twin = not self._endpoints.official and self._says_twin()
         return self._twin
 
     @is_twin.setter
     def is_twin(self, value: bool) -> None:
         self._twin = value
+
+    def _says_twin(self) -> bool:
+        path = "/api/v1/devices/specs"
+        answer = self._caller.ask(self._endpoints.core, path)
+        if not isinstance(answer.data, dict):
+            raise AnswerError(f"GET {path} was answered with something that is not devices by name", request=f"GET {path}")
+        return answer.is_twin
 
     @property
     def on_wait(self) -> OnWait:

@@ -38,9 +38,14 @@ STAND_INS: dict[str, Any] = {
 }
 """For a key that is missing; 0 for every other one. Without `sequence` or `jobs` there is nothing to check."""
 
+BINDING = frozenset({"constants", "let", "sweep", "grid", "zip", "product", "concat", "points", "random", "variables", "file"})
+"""Keys whose values bind names: without such a value nobody knows which."""
+
 _STEP = re.compile(r'\.?([A-Za-z_$][\w$-]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]')
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _NAMED = re.compile(r'"([A-Za-z_]\w*)"')
+_UNBOUND = re.compile(r'unknown name "|nothing (?:binds|uses) |"\w+" is not bound in ')
+"""How `spec.names` says that a name has no owner, or no use."""
 
 
 def problems_beside(document: Document, refused: Iterable[Problem]) -> list[Problem]:
@@ -88,7 +93,8 @@ class _Mending:
         """Whether a reference problem may follow from what was mended."""
         path = _steps(problem.path)
         near = any(path == one[:-1] or path[: len(one)] == one for one in self.touched)
-        return near or any(name in self.words for name in _NAMED.findall(problem.message))
+        lost = any(one[-1] in BINDING for one in self.touched) and _UNBOUND.match(problem.message) is not None
+        return near or lost or any(name in self.words for name in _NAMED.findall(problem.message))
 
     def _mend(self, problem: Problem) -> bool:
         path = _steps(problem.path)

@@ -228,11 +228,11 @@ class _Checker:
     def _refused(self, job: PlannedJob, error: Exception) -> None:
         inline = self.plan.variant(job.sequence).is_inline
         if isinstance(error, RegisterError | SwitchDeviceError):
-            part = error.part if isinstance(error, RegisterError) else "register"
-            path = self.plan.place(job.sequence, ("sequence", part) if inline else self.plan.variant(job.sequence).path)
+            below, hint = (error.path, error.hint) if isinstance(error, RegisterError) else (("register",), "")
+            path = self.plan.place(job.sequence, ("sequence", *below) if inline else self.plan.variant(job.sequence).path)
             said = _sentence(str(error))
             message = register_clause(said, {}, self.plan.variant(job.sequence).device.body) or said
-            self.findings.add(("sequence", path, _kind(error)), path, message, job.point)
+            self.findings.add(("sequence", path, _kind(error)), path, message, job.point, hint=hint)
             return
         self._diagnosed += 1
         if self._diagnosed > DIAGNOSED:

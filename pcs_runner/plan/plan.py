@@ -9,8 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pcs_runner.plan.check import check
-from pcs_runner.sequence.build import build, built_text, load_sequence
-from pcs_runner.sequence.template import QUBITS
+from pcs_runner.sequence.build import build, built_text
+from pcs_runner.sequence.mappable import QUBITS
+from pcs_runner.sequence.siblings import Siblings
 from pcs_runner.spec.variants import variant_path
 from pcs_runner.sweep import VARIANT
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from pcs_runner.spec.models import Spec
 
 CACHED_SEQUENCES = 64
-CACHED_TEXTS = 1024
+CACHED_TEXTS = 4096
+"""Texts of sequences, 3 to 20 KB each: a layout costs more than the rest of a job."""
 HANDED_ON = 4096
 """So many built sequences are kept from the check for the sending, about 5 KB each; the others are built again."""
 
@@ -155,7 +157,8 @@ class Plan:
 
     @cached_property
     def _loaded(self) -> Callable[[str], Any]:
-        return lru_cache(CACHED_SEQUENCES)(lambda sequence_id: load_sequence(self.sequence(sequence_id)))
+        siblings = Siblings()
+        return lru_cache(CACHED_SEQUENCES)(lambda sequence_id: siblings.load(self.sequence(sequence_id)))
 
     def _text(self, sequence_id: str) -> str:
         return self.expansion.template.text(self.expansion.environments[sequence_id], self.variant(sequence_id).device, self.name)

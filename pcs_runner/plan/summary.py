@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pcs_runner.sequence.template import QUBITS
+from pcs_runner.sequence.mappable import QUBITS
 from pcs_runner.spec.expressions import float_text
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from pcs_runner.sequence.choice import Choice
 from pcs_runner.sequence.from_file import FileTemplate, is_mappable, parse_sequence
 from pcs_runner.sequence.from_python import PythonTemplate, argument_uses, arguments_at
 from pcs_runner.sequence.lower import lower
+from pcs_runner.sequence.mappable import QUBITS
 from pcs_runner.sequence.python_code import PATH as PYTHON_PATH
 from pcs_runner.sequence.repeat import pass_counts, repeat_names, unroll, with_indexes
 from pcs_runner.sequence.slots import Lowered
-from pcs_runner.sequence.template import QUBITS, Template
+from pcs_runner.sequence.template import Template
 from pcs_runner.spec.expressions import INTERACTION_COEFF
-from pcs_runner.spec.names import Part
+from pcs_runner.spec.name_parts import Part
 from pcs_runner.spec.sequences import FileSequence, InlineSequence, PythonSequence
 from pcs_runner.spec.sweep_uses import axis_owners
 from pcs_runner.spec.variants import VariantDocument, variant_path

@@ -25,9 +25,7 @@ LEVEL = 0.01
 MOST_KEPT = 1000
 """Points that are kept in memory and told, the most different ones."""
 
-IGNORED = frozenset(
-    {"run", "times", "state", "counts", "overrides", "workers", "totals", "name", "description", "adopted", "registers"}
-)
+IGNORED = frozenset({"run", "times", "state", "counts", "workers", "totals", "name", "description", "adopted", "registers"})
 """Parts of a manifest that differ between any two runs, or follow from others."""
 
 
@@ -149,6 +147,12 @@ def compare(
         reason = ", ".join(f"{count} {kind}" for kind, count in found.missing.items()) or "there are no results"
         raise UsageError(f"the runs have no point in common ({reason})", hint="Compare runs of the same sweep.")
     return found.comparison(level, _provenance(*manifests))
+
+
+def distances(one: Path, other: Path) -> Iterator[tuple[JobRecord, two_samples.Distance]]:
+    """The distance of every point that is DONE in both, with its record in the first run; errors as of `compare`."""
+    for record, match in _pairs(one, other, defaultdict(int)):
+        yield record, two_samples.distance(record.counts, match.counts)
 
 
 @dataclass
@@ -304,7 +308,7 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
     for name, one in value.items():
         if not prefix and name in IGNORED:
             continue
-        if isinstance(one, dict) and one:
+        if isinstance(one, dict):
             yield from _leaves(one, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", one

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 SLAB_VALUES = 400_000
 """Values that are in memory before they are written, of all variables together."""
 SLAB_POINTS = 1000
-CHUNK_CACHE = 1 << 20
+ROWS_A_CHUNK = 8192
+"""Of the table of counts; netCDF's own choice is 16 MB, which each slab would read, change and compress again."""
+CHUNK_CACHE = 1 << 16
 """Bytes; netCDF's own default is 16 MB for each variable, and slabs are whole chunks already."""
 
 COUNTS = {
@@ -110,7 +112,9 @@ def _declared(file: Any, layout: Layout) -> dict[str, Target]:
     for name, told in COUNTS.items():
         text = name == "counts_bitstring"
         dims = (ROW, CHARACTERS) if text else (ROW,)
-        variable = file.createVariable(name, "S1" if text else "i8", dims, zlib=True, complevel=1)
+        sizes = (min(ROWS_A_CHUNK, layout.dims[ROW]), *([max(1, layout.bits)] if text else []))
+        options = {"zlib": True, "complevel": 1, "chunksizes": sizes if all(sizes) else None}
+        variable = file.createVariable(name, "S1" if text else "i8", dims, **options)
         variable.long_name = told
         if text:
             variable._Encoding = "ascii"  # xarray and netCDF4 then read texts, not characters

@@ -88,6 +88,28 @@ class Estimator:
         return {name: {"value": one[0], "error": one[1]} if one else _NOTHING for name, one in found.items()}
 
 
+class Estimators:
+    """The observables of a spec on the registers of its sequences.
+
+    Args:
+        observables: Name -> expression.
+        sequence: Sequence id -> abstract representation (a JSON string).
+    """
+
+    def __init__(self, observables: Mapping[str, str], sequence: Callable[[str], str]) -> None:
+        self._observables, self._sequence = observables, sequence
+        self._known: dict[tuple[str, int], Estimator] = {}
+
+    def estimate(self, sequence: str, counts: Mapping[str, int]) -> dict[str, dict[str, float | None]]:
+        """The observables of a job from its counts; empty when the spec has none."""
+        if not self._observables:
+            return {}
+        n_atoms = len(next(iter(counts), ""))
+        if (sequence, n_atoms) not in self._known:
+            self._known[sequence, n_atoms] = Estimator(self._observables, Register.of(self._sequence(sequence), n_atoms))
+        return self._known[sequence, n_atoms].estimate(counts)
+
+
 _NOTHING: dict[str, float | None] = {"value": None, "error": None}
 
 

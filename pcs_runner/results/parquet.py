@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Table = Literal["results", "counts"]
 
-BATCH_JOBS = 5000
-BATCH_ROWS = 200_000
+BATCH_JOBS = 2000
+BATCH_ROWS = 50_000
 """Jobs, and bitstrings (distinct ones and raw shots), after which a row group is written."""
 
 MORE_TEXTS = ("sequence", "batch_id", "job_id", "started_at", "ended_at")

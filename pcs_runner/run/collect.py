@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.errors import ServiceError
 from pcs_runner.results import jsonl
-from pcs_runner.results.estimates import Estimator, Register
+from pcs_runner.results.estimates import Estimators
 from pcs_runner.results.observables import observables
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run.events import Event
@@ -34,7 +34,7 @@ class Collector:
         self._session = session
         self._cursor = Cursor(session.plan)
         self._batch_ids: dict[int, str] = {}
-        self._estimators: dict[tuple[str, int], Estimator] = {}
+        self._estimators = Estimators(session.plan.spec.results.observables, session.plan.sequence)
 
     def record_ready(self) -> int:
         """Write every ended job that is next in the plan's order; the number of jobs written.
@@ -118,7 +118,7 @@ class Collector:
             point_index=job.point_index,
             repetition=job.repetition,
             observables=whole.observables if whole else observables(result.serialised_results) if result else {},
-            estimates={} if result is None else self._estimates(job, result),
+            estimates={} if result is None else self._estimators.estimate(job.sequence, result.counter),
             origins=self._origins(row, job, base),
         )
 
@@ -128,17 +128,6 @@ class Collector:
             return () if base is None else base.origins
         own = {"run": self._session.uuid, "index": job.index, "job_id": row.job_id, "runs": job.runs - base.runs}
         return (*base.origins, own)
-
-    def _estimates(self, job: PlannedJob, result: JobResult) -> dict[str, dict[str, float | None]]:
-        """The spec's observables of a job."""
-        plan = self._session.plan
-        if not plan.spec.results.observables:
-            return {}
-        key = job.sequence, len(next(iter(result.counter), ""))
-        if key not in self._estimators:
-            register = Register.of(plan.sequence(job.sequence), key[1])
-            self._estimators[key] = Estimator(plan.spec.results.observables, register)
-        return self._estimators[key].estimate(result.counter)
 
     def _batch_id(self, k: int | None) -> str:
         if k is None:

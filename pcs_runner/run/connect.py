@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pcs_runner.pcs.protocol import Client
     from pcs_runner.plan import Target
     from pcs_runner.run.events import OnEvent
+    from pcs_runner.spec.models import Spec
 
 SETTLE_S = 60.0
 """How late a request behind a gateway that gave up can still apply: a guess (PCS.md, "Not known"), hence a variable."""
@@ -47,6 +48,15 @@ def connect(
     if dask is not None:
         raise UsageError(f"target {target.name} runs on {target.backend}: Dask is for local targets", hint="Leave --dask away.")
     return cloud_client(target)
+
+
+def warm_up(spec: Spec, target: str | None) -> None:
+    """Have the workers of a spec's local target imported while it is planned; nothing is done for other targets."""
+    options = spec.targets.get(target or "local")
+    if options is None or options.backend in (None, "local"):
+        from pcs_runner.emulator.workers import prepare
+
+        prepare()
 
 
 def cloud_client(target: Target) -> CloudClient:

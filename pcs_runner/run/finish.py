@@ -61,9 +61,15 @@ def write_tables(folder: RunFolder, names: Iterable[str]) -> list[str]:
     Returns:
         The formats that were left out because their packages are not installed.
     """
-    wanted = {name for name, form in FORMATS.items() if name in names or (folder.path / form.file).exists()} - {"jsonl"}
-    wanted |= {"counts"} if "csv" in wanted else set()
-    lacking = missing(sorted(wanted))
-    for name in sorted(wanted.difference(lacking)):
-        FORMATS[name].write(folder, folder.path / FORMATS[name].file)
+    wanted = tables_of(folder, names)
+    lacking = missing(wanted)
+    for name in wanted:
+        if name not in lacking:
+            FORMATS[name].write(folder, folder.path / FORMATS[name].file)
     return lacking
+
+
+def tables_of(folder: RunFolder, names: Iterable[str]) -> list[str]:
+    """The formats that are derived from the records: those of `names`, `counts` beside `csv`, and those whose files are there."""
+    asked = {*names, *(name for name, form in FORMATS.items() if (folder.path / form.file).exists())} - {"jsonl"}
+    return [name for name in FORMATS if name in asked or (name == "counts" and "csv" in asked)]

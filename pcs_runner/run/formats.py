@@ -9,6 +9,7 @@ from pathlib import Path
 from pcs_runner.results import jsonl, tables
 from pcs_runner.results.durable import replacing
 from pcs_runner.results.formats import check_installed
+from pcs_runner.results.same import same_bytes, same_netcdf, same_parquet
 from pcs_runner.run.derive import source_of
 from pcs_runner.run.directory import RunFolder
 
@@ -20,10 +21,12 @@ class Format:
     Attributes:
         file: Its file in the run folder.
         write: Writes it to a path, from what is recorded in a run folder; the path is replaced atomically.
+        same: Whether two files hold the same; OSError or ValueError where one cannot be read.
     """
 
     file: str
     write: Callable[[RunFolder, Path], None]
+    same: Callable[[Path, Path], bool] = same_bytes
 
 
 def _write_jsonl(folder: RunFolder, path: Path) -> None:
@@ -60,7 +63,7 @@ FORMATS: dict[str, Format] = {
     "jsonl": Format(file="results.jsonl", write=_write_jsonl),
     "csv": Format(file="results.csv", write=_write_csv),
     "counts": Format(file="counts.csv", write=_write_counts),
-    "parquet": Format(file="results.parquet", write=_write_parquet),
-    "netcdf": Format(file="results.nc", write=_write_netcdf),
+    "parquet": Format(file="results.parquet", write=_write_parquet, same=same_parquet),
+    "netcdf": Format(file="results.nc", write=_write_netcdf, same=same_netcdf),
 }
 """By the name that `pcs-run export --to` takes."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pcs_runner.errors import RunHeldError, ServiceError
 from pcs_runner.pcs.errors import safe_text
 from pcs_runner.pcs.protocol import TERMINAL
+from pcs_runner.run import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,6 +75,12 @@ def earlier_run(client: Client, digest: str) -> str | None:
         if uuid is not None and plan_tag(digest) in batch.tags and not _was_dropped(batch):
             latest = uuid
     return latest
+
+
+def contents_of(client: Client, uuid: str) -> Counter[bytes | None]:
+    """How often the service has each job of a run, by what is asked for (`fingerprint.of_job`)."""
+    batches = [batch for batch in client.list_batches(tag=f"pcs-run:{uuid}") if number_of(batch, uuid) is not None]
+    return Counter(fingerprint.of_job(job) for batch in batches for job in client.list_jobs(batch.id))
 
 
 def batches_of(session: Session) -> dict[int, FoundBatch]:

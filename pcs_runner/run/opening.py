@@ -193,7 +193,8 @@ def _made(plan: Plan, means: Means, stack: ExitStack, path: Path, new: bool, ove
         sequences = ((name, plan.sequence(name)) for name in plan.sequence_ids)
         directory.write_inputs(folder, plan.document.data_bytes, plan.inputs, sequences)
         body = manifest.build(plan, uuid=uuid, created=now, overrides=overrides, workers=means.workers)
-        taken_over = reuse.write(folder, plan)
+        there = found.contents_of(client, earlier) if client is not None and earlier is not None and plan.target.reuse else None
+        taken_over = reuse.write(folder, plan, there)
         body["cost"] = None if means.cost is None else means.cost.summary()["cost"]
         body["reuse"] = None if taken_over is None else taken_over.summary()
         if earlier is not None:

@@ -16,8 +16,9 @@ from pcs_runner.errors import StorageError
 from pcs_runner.pcs.protocol import JobResult
 from pcs_runner.results import jsonl
 from pcs_runner.results.durable import replacing
+from pcs_runner.run import fingerprint
 from pcs_runner.run.connect import service_address
-from pcs_runner.run.earlier import FAILED, MORE, EarlierPoints, Lookup, place_of
+from pcs_runner.run.journal.earlier import FAILED, MORE, EarlierPoints, Lookup, place_of
 from pcs_runner.run.manifest import target_data
 from pcs_runner.run.rows import JobRow
 
@@ -72,13 +73,18 @@ def preview(plan: Plan) -> Reuse | None:
     if not plan.target.reuse:
         return None
     tally = _Tally()
-    for _ in _decided(plan, tally):
+    for _ in _decided(plan, tally, Counter()):
         pass
     return tally.result()
 
 
-def write(folder: RunFolder, plan: Plan) -> Reuse | None:
+def write(folder: RunFolder, plan: Plan, there: Counter[bytes | None] | None = None) -> Reuse | None:
     """Decide, and write the decision into a run folder that is being made; as `preview`.
+
+    Args:
+        folder: The run folder.
+        plan: What is going to run.
+        there: What the service has of this very run already (`found.contents_of`): it is not taken from another one.
 
     Raises:
         OSError: The disk is full or not writable.
@@ -87,7 +93,7 @@ def write(folder: RunFolder, plan: Plan) -> Reuse | None:
         return None
     tally = _Tally()
     with replacing(folder.reused) as stream:
-        for record in _decided(plan, tally):
+        for record in _decided(plan, tally, there or Counter()):
             stream.write(f"{record.to_line()}\n".encode())
     return tally.result()
 
@@ -210,11 +216,17 @@ class _Tally:
         return Reuse(**self._kinds, runs=self._runs, sources=tuple(sorted(self._sources)))
 
 
-def _decided(plan: Plan, tally: _Tally) -> Iterator[JobRecord]:
+def _decided(plan: Plan, tally: _Tally, there: Counter[bytes | None]) -> Iterator[JobRecord]:
     """What is taken over, by job, as records of this plan; counted as it comes."""
+    shared = plan.target.batch.split is not None or len(plan.sequence_ids) == 1
     place = place_of(target_data(plan.target), service_address(plan.target))
     with EarlierPoints(Path(plan.spec.results.directory), place) as earlier:
         for job in plan.jobs():
+            content = fingerprint.fingerprint(job.runs, job.variables if shared else None)
+            if there[content] > 0:
+                there[content] -= 1
+                tally.count(job, Lookup())
+                continue
             found = earlier.take(plan.sequence(job.sequence), job.variables, job.runs, raw=plan.spec.results.raw)
             tally.count(job, found)
             if found.record is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +15,15 @@ from pcs_runner.errors import PcsRunnerError, ServiceError, StorageError, UsageE
 from pcs_runner.pcs.errors import safe_text
 from pcs_runner.pcs.protocol import JobResult
 from pcs_runner.results import jsonl
+from pcs_runner.results.estimates import Estimators
+from pcs_runner.results.formats import missing
 from pcs_runner.results.record import JobRecord
 from pcs_runner.run import fingerprint
 from pcs_runner.run.connect import connect_idle
 from pcs_runner.run.directory import RunFolder
 from pcs_runner.run.execute import plan_of
-from pcs_runner.run.finish import write_tables
+from pcs_runner.run.finish import tables_of
+from pcs_runner.run.formats import FORMATS, Format
 from pcs_runner.run.journal import DamagedJournalError, Journal
 from pcs_runner.run.outcome import check_journal
 from pcs_runner.run.result_check import check_result
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from pcs_runner.run.execute import MakePlan
     from pcs_runner.run.opening import ClientFactory
     from pcs_runner.run.rows import JobRow
+
+Estimates = Mapping[str, Mapping[str, float | None]]
 
 MISSING, EXTRA, CHANGED = "missing", "extra", "changed"
 
@@ -87,10 +94,11 @@ class Verification:
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
-    """Gathers findings. `plan` and `journal` are None when they cannot be had."""
+    """Gathers findings. `plan`, `estimators` of its observables, and `journal` are None when they cannot be had."""
 
     folder: RunFolder
     plan: Plan | None = None
+    estimators: Estimators | None = None
     journal: Journal | None = None
     findings: list[Finding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
@@ -217,6 +225,8 @@ def _check_results(comparison: Comparison) -> None:
     """Line i is the record of job i, as the journal knows it and as the plan wants it."""
     path, size, count = comparison.folder.results, 0, 0
     rows, reused = _recorded(comparison), _reused(comparison)
+    if comparison.plan is not None:
+        comparison.estimators = Estimators(comparison.plan.spec.results.observables, comparison.plan.sequence)
     jobs = comparison.plan.jobs() if comparison.plan is not None else itertools.repeat(None)
     for number, ((line, end), job) in enumerate(zip(jsonl.whole_lines(path), jobs, strict=False)):
         size, count = end, number + 1
@@ -233,6 +243,8 @@ def _check_results(comparison: Comparison) -> None:
 
 
 def _reused(comparison: Comparison) -> Reused | None:
+    if comparison.plan is None:
+        return None
     try:
         return Reused(comparison.folder)
     except StorageError as error:
@@ -268,49 +280,72 @@ def _wrong_line(
         if (record.sequence, content) != (job.sequence, fingerprint.fingerprint(job.runs, job.variables)):
             yield f"job {job.index} of the plan has another sequence, other variables or runs"
         if record.status == "DONE":
-            n_atoms = len(comparison.plan.job_atoms(job))
-            result = JobResult(counter=record.counts, raw=record.raw)
-            check_result(result, runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
-            if base is not None and any(record.counts.get(bits, 0) < count for bits, count in base.counts.items()):
-                yield "it lacks shots that were taken over from an earlier run"
+            yield from _wrong_result(comparison, record, job, len(comparison.plan.job_atoms(job)), base)
     except ServiceError as error:
         yield error.message
     except (AttributeError, TypeError, ValueError) as error:
         yield f"not a record: {error}"
 
 
+def _wrong_result(
+    comparison: Comparison, record: JobRecord, job: PlannedJob, n_atoms: int, base: JobRecord | None
+) -> Iterator[str]:
+    check_result(JobResult(counter=record.counts, raw=record.raw), runs=job.runs, n_atoms=n_atoms, job_id=record.job_id)
+    if base is not None and any(record.counts.get(bits, 0) < count for bits, count in base.counts.items()):
+        yield "it lacks shots that were taken over from an earlier run"
+    if comparison.estimators is not None:
+        found = comparison.estimators.estimate(record.sequence, record.counts)
+        wrong = [name for name in {**found, **record.estimates} if not _same_estimate(found, record.estimates, name)]
+        if wrong:
+            yield f"observables are not what the counts give: {', '.join(wrong)}"
+
+
+def _same_estimate(one: Estimates, other: Estimates, name: str) -> bool:
+    """Whether value and error agree to 9 digits: the last ones differ between processors."""
+    if name not in one or name not in other:
+        return False
+    pairs = [(one[name].get(key), other[name].get(key)) for key in ("value", "error")]
+    return all(a == b or (a is not None and b is not None and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)) for a, b in pairs)
+
+
 def _check_tables(comparison: Comparison) -> None:
     """The tables of an ended run are what its records give."""
     journal, plan, folder = comparison.journal, comparison.plan, comparison.folder
-    if journal is None or plan is None or not journal.run().ended or "csv" not in plan.spec.results.formats:
+    if journal is None or plan is None or not journal.run().ended:
         return
-    with tempfile.TemporaryDirectory(prefix="pcs-run-verify-") as name:
-        copy = RunFolder(Path(name))
-        try:
-            copy.manifest.write_bytes(folder.manifest.read_bytes())
-            copy.results.symlink_to(folder.results.resolve())
-            write_tables(copy, ["csv"])
-        except (ValueError, OSError, KeyError, PcsRunnerError) as error:
-            comparison.note(CHANGED, "results.csv", f"the tables cannot be made again: {error}")
-            return
-        for table in ("results.csv", "counts.csv"):
-            there = folder.path / table
-            if not there.is_file():
-                comparison.note(MISSING, table, "the table is not there")
-            elif not _same_bytes(there, copy.path / table):
-                comparison.note(CHANGED, table, "it is not what results.jsonl gives")
-    comparison.checked.append("results.csv and counts.csv")
+    names = tables_of(folder, plan.spec.results.formats)
+    lacking = missing(names)
+    with tempfile.TemporaryDirectory(prefix="pcs-run-verify-") as place:
+        for name in names:
+            if name not in lacking:
+                _check_table(comparison, FORMATS[name], Path(place))
+    *files, last = [FORMATS[name].file for name in names if name not in lacking] or [""]
+    if last:
+        comparison.checked.append(f"{', '.join(files)} and {last}" if files else last)
+    comparison.checked += [f"not {FORMATS[name].file}, whose package is not installed" for name in lacking]
+
+
+def _check_table(comparison: Comparison, form: Format, place: Path) -> None:
+    there, again = comparison.folder.path / form.file, place / form.file
+    if not there.is_file():
+        comparison.note(MISSING, form.file, "the table is not there")
+        return
+    try:
+        form.write(comparison.folder, again)
+    except (ValueError, OSError, KeyError, PcsRunnerError) as error:
+        comparison.note(CHANGED, form.file, f"it cannot be made again: {error}")
+        return
+    try:
+        same = form.same(there, again)
+    except (ValueError, OSError):
+        same = False
+    if not same:
+        comparison.note(CHANGED, form.file, "it is not what results.jsonl gives")
 
 
 def counted(count: int, noun: str) -> str:
     """`1 record`, `2 records`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    import filecmp
-
-    return filecmp.cmp(one, other, shallow=False)
 
 
 def _ask_service(comparison: Comparison, client_factory: ClientFactory) -> str:

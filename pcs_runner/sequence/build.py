@@ -23,12 +23,14 @@ class RegisterError(Exception):
 
     Args:
         message: Pulser's.
-        part: `register`, or `layout`.
+        path: Where below `sequence`.
+        hint: What to do.
     """
 
-    def __init__(self, message: str, part: str = "register") -> None:
+    def __init__(self, message: str, path: tuple[str, ...] = ("register",), hint: str = "") -> None:
         super().__init__(message)
-        self.part = part
+        self.path = path
+        self.hint = hint
 
 
 class SwitchDeviceError(Exception):
@@ -61,9 +63,8 @@ def abstract_representation(form: Mapping[str, Any], device: ResolvedDevice, nam
         "variables": form["variables"],
         "operations": [_with_map(operation, placed["register"]) for operation in form["operations"]],
         "pulser_version": __version__,
-        "device": device.body,
     }
-    return json.dumps(body, ensure_ascii=False)
+    return f'{json.dumps(body, ensure_ascii=False)[:-1]}, "device": {device.text}}}'
 
 
 def _with_map(operation: dict[str, Any], atoms: list[dict[str, Any]]) -> dict[str, Any]:
@@ -135,12 +136,14 @@ def _placed(register: Mapping[str, Any], layout: Any, device: ResolvedDevice) ->
     try:
         traps = None if layout is None else _layout(layout, device)
     except REFUSALS as error:
-        raise RegisterError(str(error), "layout") from error
+        raise RegisterError(str(error), ("layout",)) from error
     if "atoms" in register:
         rows = [{"name": name, **dict(zip("xyz", position, strict=False))} for name, position in register["atoms"]]
         return {"register": rows} if traps is None else {"register": rows, "layout": _printed(traps)}
     if "mappable" in register:
         return {"register": [{"qid": name} for name in register["mappable"]], "layout": _printed(traps)}
+    if register["automatic_layout"]:
+        _check_makes_layouts(device)
     made: Any = None
     try:
         made = _construct(register["constructor"], dict(register["arguments"]), device, traps)
@@ -150,14 +153,25 @@ def _placed(register: Mapping[str, Any], layout: Any, device: ResolvedDevice) ->
         raise RegisterError(_too_many(made, device) or str(error)) from error
     if register["constructor"] == "mappable":
         return {"register": [{"qid": name} for name in made.qubit_ids], "layout": _printed(traps)}
-    body: dict[str, Any] = json.loads(made.to_abstract_repr())
-    placed: dict[str, Any] = {key: body[key] for key in ("register", "layout") if key in body}
-    return placed if traps is None else {**placed, "layout": _printed(traps)}
+    rows = [{"name": str(name), **dict(zip("xyz", at.as_array().tolist(), strict=False))} for name, at in made.qubits.items()]
+    layout = made.layout if traps is None else traps
+    return {"register": rows} if layout is None else {"register": rows, "layout": _printed(layout)}
+
+
+def _check_makes_layouts(device: ResolvedDevice) -> None:
+    """`Register.with_automatic_layout` takes a `Device`; what is no `Device` sets no rules for layouts."""
+    from pulser.devices import Device
+
+    if not isinstance(device.pulser, Device):
+        message = f"{device.name} is a virtual device and has no layouts"
+        hint = f"remove automatic_layout, which {device.name} does not need, or name a real device"
+        raise RegisterError(message, ("register", "automatic_layout"), hint)
 
 
 def _printed(layout: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(layout.to_abstract_repr())
-    return body
+    """As `to_abstract_repr` prints it; that would validate what Pulser itself has made, as slowly as it was made."""
+    body = {"coordinates": layout.coords.tolist()}
+    return body if layout.slug is None else {**body, "slug": layout.slug}
 
 
 def _layout(layout: Any, device: ResolvedDevice) -> Any:

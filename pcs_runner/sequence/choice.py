@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from pcs_runner.sequence.devices import ResolvedDevice
     from pcs_runner.sequence.fields import FieldError
-    from pcs_runner.sequence.template import SequenceVariable
+    from pcs_runner.sequence.variables import SequenceVariable
     from pcs_runner.spec.document import Path
     from pcs_runner.spec.expressions import Value
 

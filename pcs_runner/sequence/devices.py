@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.coefficients import C6_BY_LEVEL
 from pcs_runner.sequence.device_cache import cached_specs
+from pcs_runner.sequence.pulser_loading import load_pulser
 from pcs_runner.spec.sequences import DeviceFile
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class ResolvedDevice:
         Raises:
             DeviceError: Pulser refuses the spec.
         """
+        load_pulser()
         from pulser.json.abstract_repr.deserializer import deserialize_device
 
         try:
@@ -63,6 +65,11 @@ class ResolvedDevice:
         """The spec as plain data."""
         body: dict[str, Any] = json.loads(self.spec)
         return body
+
+    @cached_property
+    def text(self) -> str:
+        """The spec as it is put into every sequence (JSON)."""
+        return json.dumps(self.body, ensure_ascii=False)
 
     @property
     def interaction_coeff(self) -> float:
@@ -117,6 +124,7 @@ def resolve_device(device: str | DeviceFile | Mapping[str, Any], inputs: Inputs,
 
 def bundled_names() -> tuple[str, ...]:
     """Names of the devices that come with Pulser."""
+    load_pulser()
     import pulser.devices as bundled
 
     kinds = (bundled.Device, bundled.VirtualDevice)

@@ -50,8 +50,8 @@ def diagnose(text: str, variables: Mapping[str, Any], error: Exception) -> Diagn
     operation = body["operations"][number]
     path: Path = ("sequence", "operations", number)
     refusal = Refusal(text=text, body=body, number=number, operation=operation, variables=variables, said=_clean(error))
-    below, message = clause(refusal) or ((), refusal.said)
-    return Diagnosis(path=(*path, *below), message=message)
+    below, message, *hint = clause(refusal) or ((), refusal.said)
+    return Diagnosis(path=(*path, *below), message=message, hint="".join(hint))
 
 
 def _of_the_end(body: Mapping[str, Any], error: Exception) -> Diagnosis:
@@ -88,12 +88,19 @@ def _of_the_parts(body: dict[str, Any], error: Exception) -> Diagnosis:
     for name, channel_id in body["channels"].items():
         bare["channels"] = {**bare["channels"], name: channel_id}
         if _refused(bare):
-            has = ", ".join(channel["id"] for channel in device.get("channels", []))
-            limit = f", {device['name']} has {has}" if has else ""
-            return Diagnosis(path=("sequence", "channels", name), message=_clean(error) + limit)
+            return Diagnosis(path=("sequence", "channels", name), message=_of_the_channel(name, body["channels"], device, error))
     if "slm_mask_targets" in body:
         return Diagnosis(path=("sequence", "slm_mask_targets"), message=_of_the_mask(body, device, error))
     return Diagnosis(path=("sequence", "magnetic_field" if "magnetic_field" in body else "register"), message=_clean(error))
+
+
+def _of_the_channel(name: str, channels: Mapping[str, str], device: dict[str, Any], error: Exception) -> str:
+    """Why a channel cannot be declared beside those that stand before it."""
+    earlier = [one for one in channels if channels[one] == channels[name]]
+    if earlier[0] != name and "is not available" in str(error):
+        return f"{channels[name]} is channel {earlier[0]} already, and {device['name']} lets it be declared once"
+    has = ", ".join(channel["id"] for channel in device.get("channels", []))
+    return _clean(error) + (f", {device['name']} has {has}" if has else "")
 
 
 def _of_the_register(body: dict[str, Any], device: dict[str, Any], error: Exception) -> Diagnosis:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.build import SwitchDeviceError, load_sequence
 from pcs_runner.sequence.fields import FieldError
-from pcs_runner.sequence.template import QUBITS, SequenceVariable, traps_of
+from pcs_runner.sequence.mappable import QUBITS, traps_of
+from pcs_runner.sequence.variables import SequenceVariable
 from pcs_runner.spec.expressions import ExpressionError, from_tree, read
 
 if TYPE_CHECKING:

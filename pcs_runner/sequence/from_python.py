@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pcs_runner.sequence.fields import FieldError, evaluate
 from pcs_runner.sequence.from_file import FileTemplate, device_name
+from pcs_runner.sequence.mappable import QUBITS
 from pcs_runner.sequence.python_code import PATH
-from pcs_runner.sequence.template import QUBITS
 from pcs_runner.spec.expressions import ExpressionError, float_text, read
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pcs_runner.sequence.devices import ResolvedDevice
     from pcs_runner.sequence.python_calls import Calls
-    from pcs_runner.sequence.template import SequenceVariable
+    from pcs_runner.sequence.variables import SequenceVariable
     from pcs_runner.spec.document import Path
     from pcs_runner.spec.expressions import Expression, Value
     from pcs_runner.spec.sequences import PythonCall

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Clause = tuple[tuple[str, ...], str]
-"""Keys below the operation, and what is wrong there."""
+Clause = tuple[tuple[str, ...], str] | tuple[tuple[str, ...], str, str]
+"""Keys below the operation, what is wrong there, and what to do now where the message does not say it."""
 LENGTHS = {
     "delay": ("time",),
     "add_eom_pulse": ("duration",),
@@ -245,6 +245,23 @@ def _no_eom(refusal: Refusal) -> Clause | None:
     return (), f"{refusal.owner} has no EOM mode: {has}"
 
 
+def _eom_already_on(refusal: Refusal) -> Clause | None:
+    hint = "change its setpoint with modify_eom_setpoint, or end it before with disable_eom_mode"
+    return (), f"enable_eom_mode: channel {refusal.channel} is in EOM mode already", hint
+
+
+def _eom_not_on(refusal: Refusal) -> Clause | None:
+    name = refusal.operation["op"]
+    other = {"add_eom_pulse": ", or write pulse", "disable_eom_mode": ", or remove it"}.get(name, "")
+    return (), f"{name}: channel {refusal.channel} is not in EOM mode", f"begin it before with enable_eom_mode{other}"
+
+
+def _eom_still_on(refusal: Refusal) -> Clause | None:
+    name = refusal.operation["op"]
+    other = "write add_eom_pulse, or " if name.startswith("pulse") else ""
+    return (), f"{name}: channel {refusal.channel} is in EOM mode", f"{other}end it before with disable_eom_mode"
+
+
 def _too_many_targets(refusal: Refusal) -> Clause | None:
     limit, targets = refusal.limits.get("max_targets"), refusal.operation.get("target")
     if isinstance(targets, dict) and "variable" in targets:
@@ -276,6 +293,36 @@ def _no_such_dmm(refusal: Refusal) -> Clause | None:
     return ("dmm_id",), f"{refusal.device['name']} has no DMM {refusal.operation.get('dmm_id')}: {known}"
 
 
+def _weight(refusal: Refusal) -> Clause | None:
+    wrong = [trap["weight"] for trap in refusal.operation["detuning_map"]["traps"] if not 0 <= trap["weight"] <= 1]
+    return (("detuning_map",), f"a weight is {wrong[0]:.6g}, and must be between 0 and 1") if wrong else None
+
+
+def _times(refusal: Refusal) -> Clause | None:
+    found = re.search(r"\((\d+)\) must match .* \((\d+)\)", refusal.said)
+    if found is None:
+        return None
+    times, values = map(int, found.groups())
+    for key, waveform in refusal.operation.items():
+        if isinstance(waveform, dict) and waveform.get("kind") == "interpolated" and len(waveform["times"]) == times:
+            return (key, "times"), f"{times} times for {values} values, and each value has one"
+    return (), f"an interpolated waveform has {times} times for {values} values, and each value has one"
+
+
+def _no_channel_of_basis(refusal: Refusal) -> Clause | None:
+    declared = set(refusal.body["channels"].values())
+    bases = sorted({one["basis"] for one in refusal.device.get("channels", ()) if one["id"] in declared})
+    hint = f"write `basis: {' or '.join(bases)}`" if bases else ""
+    return ("basis",), f"no declared channel drives the {refusal.operation['basis']} basis, in which this shifts the phase", hint
+
+
+def _phase_references(refusal: Refusal) -> Clause | None:
+    message = (
+        f"channel {refusal.channel} drives several atoms, and a phase_shift before has moved the phases of some of them only"
+    )
+    return (), message, "shift the phase of all atoms that it drives, or target them one by one"
+
+
 EOM_SETPOINTS = frozenset({"enable_eom_mode", "modify_eom_setpoint"})
 RULES: tuple[tuple[str, Callable[[Refusal], Clause | None]], ...] = (
     ("amplitude goes over the maximum", _amplitude),
@@ -291,10 +338,17 @@ RULES: tuple[tuple[str, Callable[[Refusal], Clause | None]], ...] = (
     ("in a DMM must not be positive", _positive_mask),
     ("minimum threshold for the average absolute", _average_mask),
     ("does not have an EOM", _no_eom),
+    ("already in EOM mode", _eom_already_on),
+    ("is not in EOM mode|must be in EOM mode", _eom_not_on),
+    ("chosen channel is in EOM mode", _eom_still_on),
     ("can target at most", _too_many_targets),
     ("Indices must exist|must be indices valid", _no_such_target),
     ("Can only choose target of 'Local'", _global_target),
     ("No DMM called", _no_such_dmm),
+    ("weights must be between 0 and 1", _weight),
+    ("number of time coordinates in", _times),
+    ("No declared channel targets the given 'basis'", _no_channel_of_basis),
+    ("different phase references", _phase_references),
 )
 """Pulser 1.9's words -> what is said instead; tests/test_diagnose.py would see them change."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pcs_runner.sequence.build import abstract_representation
 from pcs_runner.sequence.fields import INTEGER_TOLERANCE, FieldError, as_integer, evaluate
+from pcs_runner.sequence.mappable import QUBITS, traps_of
 from pcs_runner.sequence.slots import Clocked, Copied, EvenTimes, Slot, slots_in
+from pcs_runner.sequence.variables import SequenceVariable
 from pcs_runner.spec.expressions import (
     BinaryNode,
-    Expression,
     ExpressionError,
     IndexNode,
     NameNode,
@@ -25,61 +25,16 @@ from pcs_runner.spec.expressions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from pcs_runner.sequence.devices import ResolvedDevice
     from pcs_runner.sequence.slots import Unrolled
     from pcs_runner.spec.document import Path
     from pcs_runner.spec.expressions import Value
 
-QUBITS = "qubits"
 INTEGRAL = frozenset({"integer", "integers"})
 PARAMETRISED = INTEGRAL | {"number", "list"}
 """Roles of slots: those that hold integers, and those that Pulser can parametrise."""
-"""The name that binds the traps of a mappable register, as in Pulser's `Sequence.build` and in the variables of a PCS job."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceVariable:
-    """A Pulser variable and where its value comes from.
-
-    Attributes:
-        name: In the sequence and on the wire.
-        type: Pulser's type.
-        size: Number of values of an array, None for a scalar.
-        expression: Gives the value at a point.
-        path: Where it is first used, or first makes the variable an integer, for messages.
-        hint: What to do where a value is not the integer it has to be.
-    """
-
-    name: str
-    type: Literal["int", "float"]
-    size: int | None
-    expression: Expression
-    path: Path
-    hint: str = ""
-
-    def value(self, env: Mapping[str, Value]) -> Any:
-        """The value at a point, as it travels: a number, or a list for an array; ints where the type is int.
-
-        Raises:
-            FieldError: It is not an integer where Pulser takes one, or has another size than at the first point.
-        """
-        value = env[self.name] if self.name in env else evaluate(self.expression, env, self.path)
-        if isinstance(value, tuple):
-            if len(value) != self.size:
-                raise FieldError(self.path, f"{self.name} is {_size(value)} here, the sequence takes {_size_text(self.size)}")
-            return [self._number(item) for item in value]
-        if self.size is None:
-            return self._number(value)
-        if self.size > 1:
-            raise FieldError(self.path, f"{self.name} is {_size(value)} here, the sequence takes {_size_text(self.size)}")
-        return [self._number(value)]
-
-    def _number(self, value: float) -> int | float:
-        if self.type == "float":
-            return float(value)
-        return value if value.__class__ is int else as_integer(value, self.path, self.name, self.hint)
 
 
 class Template:
@@ -274,10 +229,12 @@ class Template:
             size = self._sizes[generated]
             reference = {"variable": generated}
             return reference if size is not None else {"expression": "index", "lhs": reference, "rhs": 0}
-        if slot.tree is not None and slot.expression.names <= set(self._sizes):
+        one_number = slot.role in {"number", "integer"}
+        if slot.tree is not None and slot.expression.names <= set(self._sizes) and not (one_number and _takes_whole(slot.tree)):
             return slot.tree
+        sizes = self._sizes if not one_number else {name: None if size == 1 else size for name, size in self._sizes.items()}
         try:
-            tree = to_tree(slot.expression.root, fold=fold, variables=self._sizes)
+            tree = to_tree(slot.expression.root, fold=fold, variables=sizes)
         except ExpressionError as error:
             raise FieldError(slot.path, error.message, error.hint, error.offset) from error
         integers = {name for name, kind in self._types.items() if kind == "int"}
@@ -325,36 +282,6 @@ class _Filling:
         if not isinstance(value, tuple) or len(value) < 2:
             raise FieldError(values.path, "an interpolated waveform needs at least two values")
         return even_times(len(value))
-
-
-def traps_of(qubits: Any, names: Sequence[str], path: Path) -> dict[str, int]:
-    """The trap of each atom of a mappable register, in the order of the atoms.
-
-    Args:
-        qubits: A list of traps, first atom first, or atom -> trap; fewer than there are atoms leave the last ones out.
-        names: The atoms of the register.
-        path: Where they are bound.
-
-    Raises:
-        FieldError: They do not fit the register.
-    """
-    if not isinstance(qubits, dict | tuple):
-        raise FieldError(path, "qubits is one number, not a list of traps", "write [4, 8]")
-    if len(qubits) > len(names):
-        raise FieldError(path, f"qubits has {len(qubits)} traps, the mappable register has {len(names)} atoms")
-    given = qubits if isinstance(qubits, dict) else dict(zip(names, qubits, strict=False))
-    for name in given:
-        if name not in names[: len(given)]:
-            hint = f"name the first {len(given)}: {', '.join(names[: len(given)])}"
-            raise FieldError(path, f'qubits has "{name}", which is not among the first {len(given)} atoms', hint)
-    traps = {
-        name: as_integer(given[name], path, f"the trap of {name}", "a trap is a number from 0") for name in names[: len(given)]
-    }
-    for place, (name, trap) in enumerate(traps.items()):
-        twin = next((other for other in list(traps)[:place] if traps[other] == trap), None)
-        if twin is not None:
-            raise FieldError(path, f"trap {trap} is given to {twin} and to {name}", "give every atom a trap of its own")
-    return traps
 
 
 def even_times(count: int) -> list[float]:
@@ -417,6 +344,13 @@ def _number(value: Value, slot: Slot) -> int | float:
     return value
 
 
+def _takes_whole(tree: Any) -> bool:
+    """Whether a tree has a variable as it is: one number of it Pulser takes as `{expression: index, lhs: ..., rhs: 0}` only."""
+    if not isinstance(tree, dict) or tree.get("expression") == "index":
+        return False
+    return "variable" in tree or any(_takes_whole(tree.get(side)) for side in ("lhs", "rhs"))
+
+
 def _bare(node: Node) -> bool:
     """A variable or an element of one: its own type keeps it an integer."""
     return isinstance(node, NameNode) or (isinstance(node, IndexNode) and isinstance(node.base, NameNode))
@@ -442,11 +376,3 @@ def _whole(node: Node, integers: set[str], env: Mapping[str, Value]) -> bool:
 
 def _text(value: Value) -> str:
     return ",".join(map(float_text, value)) if isinstance(value, tuple) else float_text(value)
-
-
-def _size(value: Value) -> str:
-    return _size_text(len(value) if isinstance(value, tuple) else None)
-
-
-def _size_text(size: int | None) -> str:
-    return "one number" if size is None else f"a list of {size}"

@@ -73,7 +73,7 @@ class Device(Executor):
         if self.failures[omega] > 0:
             self.failures[omega] -= 1
             return Outcome(position=job.position, error="the laser was off")
-        index = task.first_index + job.position
+        index = task.first_index + job.position if job.draw is None else job.draw
         key = (task.engine, task.sequence, task.config, task.accuracy, task.seed, index, job.runs, job.variables)
         if key not in self._known:
             (self._known[key],) = run_group(replace(task, jobs=(job,)))

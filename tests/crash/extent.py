@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+SAMPLE = "CRASH_SAMPLE"
+"""Environment variable: of what is tried on demand only every so manieth point, where the time is short."""
+
+
 def every(bounded: int, whole: int = 1) -> pytest.MarkDecorator:
     """Parametrises `step`: `bounded` in the normal suite, `whole` on demand."""
     marks = [pytest.mark.crash, pytest.mark.slow]
+    whole *= int(os.environ.get(SAMPLE, "1"))
     return pytest.mark.parametrize("step", [pytest.param(bounded, id="bounded"), pytest.param(whole, id="whole", marks=marks)])
 
 

@@ -151,8 +151,8 @@ def test_a_journal_that_is_cut(lab: Lab, when: str, step: int) -> None:
         survive(lab, copy, "open", f"{when}: cut to {length} of {size} bytes", cut, n)
 
 
-@every(301, 5)
-@pytest.mark.parametrize("when", ["looked", "ended"])
+@every(451, 5)
+@pytest.mark.parametrize("when", ["half sent", "looked", "ended"])
 def test_a_journal_with_a_wrong_byte(lab: Lab, when: str, step: int) -> None:
     """In each byte that says something: free space is zero, and the schema fills the first page."""
     copy = kept(lab, "open", when)

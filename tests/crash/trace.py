@@ -44,14 +44,16 @@ def tampering(
     command += [*options, *([] if not how else ["-e", f"inject={names}:{how}"])]
     for path in paths:
         command += ["-P", str(path)]
-    tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        yield
-        _, words = tracer.communicate(timeout=30)
-    finally:
-        tracer.kill()
-        tracer.wait()
-    assert tracer.returncode in (0, -9, 137), words
+    words = log.with_name("strace.err")  # a pipe that nobody empties would stop the tracer, and with it the runner
+    with words.open("w") as stream:
+        tracer = subprocess.Popen(command, stderr=stream)
+        try:
+            yield
+            tracer.wait(30)
+        finally:
+            tracer.kill()
+            tracer.wait()
+    assert tracer.returncode in (0, -9, 137), words.read_text(encoding="utf-8", errors="replace")
 
 
 def creations(log: Path) -> list[int]:

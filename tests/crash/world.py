@@ -235,7 +235,7 @@ class Allowed:
     """What may be in the end because the service itself did it.
 
     Attributes:
-        repeated: It has jobs beyond the plan: all of them are reported then, and the exit code is 1.
+        repeated: It may have batches and jobs beyond the plan.
         moved: It ended batches or jobs, which were done again elsewhere: only what was measured counts.
         parted: It kept a part of the jobs that came with a closed batch; the others have one of their own.
     """
@@ -261,18 +261,17 @@ def examine(world: World, code: int | None, reference: Reference, allowed: Allow
     world.cloud.quiet()
     batches = world.stored()
     beyond = _examine_service(world, batches, reference, tally, found, allowed)
-    _examine_end(world, code, batches, tally, found, beyond if allowed.repeated else 0)
+    _examine_end(world, code, tally, found, beyond)
     _examine_records(world, batches, reference, tally, found, exact=not (allowed.repeated or allowed.moved))
     return tally, "; ".join(found)
 
 
-def _examine_end(
-    world: World, code: int | None, batches: Sequence[Mapping[str, Any]], tally: Tally, found: list[str], beyond: int
-) -> None:
-    """The run has ended and says so, with everything that the service has beyond it; nothing is left open."""
+def _examine_end(world: World, code: int | None, tally: Tally, found: list[str], beyond: int) -> None:
+    """The run has ended and says so; nothing is left open; what is beyond it is told by id, and makes the exit code 1."""
     if code != (1 if beyond else 0):
         tally.stuck += 1
         found.append(f"exit code {code}, after:\n{world.said()}")
+    batches = world.cloud.batches()
     open_ones = [batch["id"] for batch in batches if batch["open"] or batch["status"] not in TERMINAL]
     if open_ones:
         tally.stuck += 1
@@ -283,10 +282,13 @@ def _examine_end(
         tally.stuck += 1
         found.append(f"the run cannot be read: {error}")
         return
-    told = sum(jobs for _, _, jobs, _ in run.strangers)
-    if run.state != "finished" or run.counts != {"DONE": TOTAL} or told != beyond:
+    extra = {batch["id"] for batch in batches} - set(run.batch_ids)
+    if beyond:
+        ours = {line["job_id"] for line in world.lines()}
+        extra |= {job["id"] for batch in batches if batch["id"] not in extra for job in batch["jobs"]} - ours
+    if run.state != "finished" or run.counts != {"DONE": TOTAL} or {one[0] for one in run.strangers} != extra:
         tally.stuck += 1
-        found.append(f"the journal says {run.state}, {run.counts}, {run.strangers}")
+        found.append(f"the journal says {run.state}, {run.counts}, {run.strangers}, and the extra ones are {extra}")
 
 
 def _examine_service(
@@ -300,7 +302,7 @@ def _examine_service(
     """Each job of the plan was sent once, and once more for each failure; in order; in as few batches as there should be.
 
     Returns:
-        Number of jobs beyond that.
+        Number of jobs and batches beyond that.
     """
     planned = [(line["variables"]["omega"], line["runs"]) for line in reference.lines]
     again = [(omega, planned[0][1]) for omega in Counter(FAILING.get(world.variant, {})).elements()]
@@ -310,19 +312,28 @@ def _examine_service(
     if lacking:
         tally.lost += lacking.total()
         found.append(f"the service lacks {dict(lacking)}")
-    if allowed.repeated or allowed.moved:
-        tally.duplicated += 0 if allowed.repeated else beyond.total()
-        return beyond.total()
-    if beyond:
-        tally.duplicated += beyond.total()
-        found.append(f"the service has beyond the plan {dict(beyond)}")
+    second = _second_ones(world.cloud.batches())
+    extra = beyond.total() + second
+    if allowed.repeated:
+        return extra
+    if extra:
+        tally.duplicated += extra
+        found.append(f"the service has beyond the plan {dict(beyond)}, and {second} batches for which there is another")
+    if allowed.moved:
+        return extra
     if len(batches) > BATCHES.get(world.variant, 1) + allowed.parted:
         tally.duplicated += 1
         found.append(f"the service has {len(batches)} batches")
     if not again and not lacking and not beyond and there != planned:
         tally.wrong += 1
         found.append(f"the service has the jobs in another order: {there}")
-    return beyond.total()
+    return extra
+
+
+def _second_ones(batches: Sequence[Mapping[str, Any]]) -> int:
+    """How many batches there are beside one for each number that the run gave, empty ones too."""
+    numbers = [tag for batch in batches for tag in batch["tags"] if tag.count(":") == 2]
+    return len(numbers) - len(set(numbers))
 
 
 def _examine_records(

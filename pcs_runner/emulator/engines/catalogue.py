@@ -157,7 +157,7 @@ def _asked_for_too_much(name: str, sequence: str, settings: EngineSettings) -> s
     return too_large(sequence, settings.config)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _choose(sequence: str, settings: EngineSettings) -> Choice:
     """Does not look at what is installed unless nothing that always is can do it."""
     try:

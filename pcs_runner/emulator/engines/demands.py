@@ -47,7 +47,7 @@ class Demands:
         return f"{atoms}, {' and '.join(self.bases) or 'no channel'}, {noise}"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def read_demands(sequence: str, config: str | None) -> Demands:
     """Read what a sequence and an `EmulationConfig` (both in abstract representation, JSON strings) ask for.
 

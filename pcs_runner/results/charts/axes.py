@@ -12,6 +12,12 @@ from pcs_runner.results.charts.svg import element, short, text, text_width
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_DENSER = 0.7
+"""Ticks may be nearer than asked for by this, so that they do not become half as many where a step is just too small."""
+
+_OVERHANG = 9
+"""Pixels right of a frame that every picture has."""
+
 _LOG_RATIO = 20
 """An axis with less between its ends stays linear."""
 
@@ -26,6 +32,7 @@ class Scale:
         start: Pixel.
         stop: Pixel.
         log: Logarithmic; low is positive.
+        whole: Ticks are whole numbers.
     """
 
     low: float
@@ -33,6 +40,7 @@ class Scale:
     start: float
     stop: float
     log: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         """The pixel of a value; values outside lie outside."""
@@ -46,18 +54,32 @@ class Scale:
             steps = (1, 2, 5) if len(decades) <= about else (1,)
             found = [factor * 10.0**decade for decade in decades for factor in steps]
             return [value for value in found if self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)]
-        return round_ticks(self.low, self.high, about)
+        return round_ticks(self.low, self.high, about, least=1.0 if self.whole else 0.0)
 
 
-def round_ticks(low: float, high: float, about: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten in [low, high]; a single value where they are equal."""
+def round_ticks(low: float, high: float, about: int, *, least: float = 0.0) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten in [low, high], at least `least`; a single value where they are equal."""
     if not high > low:
         return [low]
-    raw = (high - low) / max(1, about)
+    raw = max(least, _DENSER * (high - low) / max(1, about))
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [number * step for number in range(first, last + 1)]
+
+
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """What stands at the ticks of an axis: equal decimals where they are evenly spaced, and a minus instead of a hyphen."""
+    steps = {round((b - a) / (ticks[1] - ticks[0]), 6) for a, b in pairwise(ticks)}
+    if steps == {1.0} and max(map(abs, ticks)) < 1e5 and (ticks[1] - ticks[0]) > 1e-4:
+        decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
+        return [with_minus(f"{tick:.{decimals}f}") for tick in ticks]
+    return [with_minus(value_text(tick)) for tick in ticks]
+
+
+def with_minus(words: str) -> str:
+    """A number as it is set in print; zero has no sign."""
+    return words.lstrip("-") if words.startswith("-") and not words.strip("-0.") else words.replace("-", "−")
 
 
 def is_geometric(values: Sequence[float]) -> bool:
@@ -75,6 +97,9 @@ def value_text(value: object) -> str:
         if isinstance(value, list | tuple):
             shown = [value_text(item) for item in value[:4]]
             return f"[{', '.join(shown)}{', …' if len(value) > 4 else ''}]"
+        if isinstance(value, dict):
+            entries = [f"{key}: {value_text(item)}" for key, item in list(value.items())[:3]]
+            return f"{{{', '.join(entries)}{', …' if len(value) > 3 else ''}}}"
         words = str(value)
         return words if len(words) <= 24 else f"{words[:23]}…"
     if isinstance(value, int) and abs(value) < 1_000_000:
@@ -110,9 +135,11 @@ class Box:
 def bottom_axis(box: Box, scale: Scale, label: str, *, names: Sequence[str] = (), grid: bool = True) -> str:
     """The axis below a frame; `names` label the positions 0, 1, ... instead of round values."""
     about = max(2, int((box.right - box.left) / 62))
-    marks = _named(scale, names, box) if names else [(scale(tick), value_text(tick)) for tick in scale.ticks(about)]
+    marks = _named(scale, names, box) if names else tick_marks(scale, about)
     parts = [element("path", d=f"M{short(x)} {short(box.top)}V{short(box.bottom)}", class_="frame") for x, _ in marks if grid]
-    parts += [text(x, box.bottom + 15, word, anchor="middle", class_="m") for x, word in marks]
+    edge = box.right + _OVERHANG  # a word in the middle of the last mark must not leave the picture
+    places = [(min(x, edge - text_width(word, 11.5) / 2), word) for x, word in marks]
+    parts += [text(x, box.bottom + 15, word, anchor="middle", class_="m") for x, word in places]
     parts.append(text((box.left + box.right) / 2, box.bottom + 32, label, anchor="middle"))
     return "".join(parts)
 
@@ -125,10 +152,16 @@ def left_axis(
     marks = [(scale(value), word) for value, word in labels.items()]
     room = (box.bottom - box.top) / 13
     keep = math.ceil(len(marks) / room) if marks else 1
-    marks = marks[::keep] or [(scale(tick), value_text(tick)) for tick in scale.ticks(about)]
+    marks = marks[::keep] or tick_marks(scale, about)
     grid = "" if names else "".join(f"M{short(box.left)} {short(y)}H{short(box.right)}" for y, _ in marks)
     parts = [element("path", d=grid, class_="frame")] if grid else []
     return "".join(parts + [text(box.left - 6, y + 4, word, anchor="end", class_="m") for y, word in marks])
+
+
+def tick_marks(scale: Scale, about: int) -> list[tuple[float, str]]:
+    """Pixels and texts of round values."""
+    ticks = scale.ticks(about)
+    return [(scale(tick), word) for tick, word in zip(ticks, tick_texts(ticks), strict=True)]
 
 
 def frame(box: Box) -> str:

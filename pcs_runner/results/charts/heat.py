@@ -15,7 +15,8 @@ from pcs_runner.results.charts.axes import (
     left_axis,
     margin_for,
     round_ticks,
-    value_text,
+    tick_marks,
+    tick_texts,
 )
 from pcs_runner.results.charts.svg import Picture, element, short, text
 from pcs_runner.results.charts.theme import SEQUENTIAL, shade
@@ -58,11 +59,16 @@ class HeatMap:
     value_range: tuple[float, float] | None = None
     height: float = 250.0
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it needs no more than half a page."""
+        return False
+
     def draw(self, width: float = 340) -> Picture:
         """The chart with its colour bar at the right."""
         height = self.height * (1.25 if width > 500 else 1)
         low, high = self.value_range or _range(self.cells.values())
-        words = self.y_names or [value_text(tick) for tick in round_ticks(self.y[0], self.y[-1], 4)]
+        words = self.y_names or tick_texts(round_ticks(self.y[0], self.y[-1], 5))
         box = Box(left=margin_for(words), top=40, right=width - BAR_ROOM, bottom=height - 40)
         x_edges, y_edges = _edges(self.x, self.x_names), _edges(self.y, self.y_names)
         x = _scale(x_edges, box.left, box.right, log=is_geometric(self.x))
@@ -87,12 +93,12 @@ def colour_bar(box: Box, low: float, high: float) -> str:
         for number, colour in enumerate(SEQUENTIAL)
     ]
     scale = Scale(low=low, high=high, start=box.bottom, stop=box.top)
-    marks = [(scale(tick), value_text(tick)) for tick in scale.ticks(3 if box.bottom - box.top < 120 else 5)]
+    marks = tick_marks(scale, 3 if box.bottom - box.top < 120 else 5)
     return "".join(parts + [text(left + 14, y + 4, word, class_="m") for y, word in marks])
 
 
 def _ticks(box: Box, scale: Scale) -> str:
-    return "".join(text(box.left - 6, scale(tick) + 4, value_text(tick), anchor="end", class_="m") for tick in scale.ticks(5))
+    return "".join(text(box.left - 6, y + 4, word, anchor="end", class_="m") for y, word in tick_marks(scale, 5))
 
 
 def _cells(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pcs_runner.results.charts.axes import Box, Scale, bottom_axis, frame, is_geometric, left_axis, margin_for, value_text
+from pcs_runner.results.charts.axes import Box, Scale, bottom_axis, frame, is_geometric, left_axis, margin_for, tick_texts
 from pcs_runner.results.charts.svg import Picture, element, path, short, text, text_width
 from pcs_runner.results.charts.theme import N_SERIES
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _JOINED_AT_MOST = 400
+_BROAD = 500
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +24,12 @@ class Series:
     Attributes:
         label: For the legend, empty when there is one series.
         points: x, y, lower and upper end of the error bar, sorted by x.
+        look: `both`: marks, joined by a line where the chart joins; `line` or `marks`: only these.
     """
 
     label: str = ""
     points: Sequence[tuple[float, float, float, float]] = field(default_factory=tuple)
+    look: Literal["both", "line", "marks"] = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +56,28 @@ class LineChart:
     y_range: tuple[float, float] | None = None
     joined: bool = True
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it needs no more than half a page: a few names along the bottom."""
+        return 0 < len(self.names) <= _FEW
+
     def draw(self, width: float = 340) -> Picture:
         """The chart, its legend above the frame."""
         height = min(300.0, 90 + 0.36 * width)
-        legend, legend_height = _legend([one.label for one in self.series], width)
+        legend, legend_height = _legend(self.series, width)
         low, high = self.y_range or _range(self.series)
-        ticks = Scale(low=low, high=high, start=0, stop=1).ticks(4)
-        box = Box(left=margin_for([value_text(tick) for tick in ticks]), top=24 + legend_height, right=width - 12, bottom=0)
+        about = 6 if width > _BROAD else 4
+        words = tick_texts(Scale(low=low, high=high, start=0, stop=1).ticks(about))
+        box = Box(left=margin_for(words), top=24 + legend_height, right=width - 12, bottom=0)
         box = Box(left=box.left, top=box.top, right=box.right, bottom=box.top + height - 70)
         x, y = self._x_scale(box), Scale(low=low, high=high, start=box.bottom, stop=box.top)
         body = [
             text(0, 13, self.y_label),
             legend,
             bottom_axis(box, x, self.x_label, names=self.names),
-            left_axis(box, y),
+            left_axis(box, y, about=about),
             frame(box),
-            *(_drawn(number, one.points, x, y, joined=self.joined) for number, one in enumerate(self.series[:N_SERIES])),
+            *(_drawn(number, one, x, y, joined=self.joined) for number, one in enumerate(self.series[:N_SERIES])),
         ]
         return Picture(width=width, height=box.bottom + 40, body="".join(body), title=self.title, description=self.description)
 
@@ -76,22 +86,19 @@ class LineChart:
             return Scale(low=-0.5, high=len(self.names) - 0.5, start=box.left, stop=box.right)
         values = sorted({point[0] for one in self.series for point in one.points}) or [0.0]
         log = is_geometric(values)
-        return Scale(low=values[0], high=values[-1], start=box.left + 8, stop=box.right - 8, log=log)
+        whole = all(value == int(value) for value in values)
+        return Scale(low=values[0], high=values[-1], start=box.left + 8, stop=box.right - 8, log=log, whole=whole)
 
 
-def marker(number: int, x: float, y: float) -> str:
-    """The mark of a series in a legend."""
-    return _marks(number, [(x, y)])
-
-
-def _drawn(number: int, points: Sequence[tuple[float, float, float, float]], x: Scale, y: Scale, *, joined: bool) -> str:
-    places = [(x(point[0]), y(point[1])) for point in points]
+def _drawn(number: int, one: Series, x: Scale, y: Scale, *, joined: bool) -> str:
+    places = [(x(point[0]), y(point[1])) for point in one.points]
     bars = "".join(
-        f"M{short(x(at))} {short(y(low))}V{short(y(high))}" for at, _, low, high in points if abs(y(low) - y(high)) > 1
+        f"M{short(x(at))} {short(y(low))}V{short(y(high))}" for at, _, low, high in one.points if abs(y(low) - y(high)) > 1
     )
-    parts = [path(places, class_=f"curve faint s{number}")] if joined and 1 < len(places) <= _JOINED_AT_MOST else []
+    line = one.look == "line" or (one.look == "both" and joined)
+    parts = [path(places, class_=f"curve faint s{number}")] if line and 1 < len(places) <= _JOINED_AT_MOST else []
     parts += [element("path", d=bars, class_=f"error s{number}")] if bars else []
-    return "".join(parts) + (_marks(number, places) if places else "")
+    return "".join(parts) + (_marks(number, places) if places and one.look != "line" else "")
 
 
 def _marks(number: int, places: Sequence[tuple[float, float]]) -> str:
@@ -107,16 +114,19 @@ def _marks(number: int, places: Sequence[tuple[float, float]]) -> str:
     return element("path", d="".join(f"M{short(x)} {short(y)}{shape}" for x, y in places), class_=f"f{number}")
 
 
-def _legend(labels: Sequence[str], width: float) -> tuple[str, float]:
+def _legend(series: Sequence[Series], width: float) -> tuple[str, float]:
     """Marks and labels in rows, and the height that they take."""
-    if not any(labels):
+    if not any(one.label for one in series):
         return "", 0
     parts, x, y = [], 6.0, 31.0
-    for number, label in enumerate(labels[:N_SERIES]):
-        needed = 14 + text_width(label, 11.5) + 10
+    for number, one in enumerate(series[:N_SERIES]):
+        if not one.points:
+            continue
+        needed = 14 + text_width(one.label, 11.5) + 10
         if x > 6 and x + needed > width:
             x, y = 6.0, y + 17
-        parts += [marker(number, x, y - 4), text(x + 9, y, label)]
+        sample = path([(x - 6, y - 4), (x + 5, y - 4)], class_=f"curve s{number}")
+        parts += [sample if one.look == "line" else _marks(number, [(x, y - 4)]), text(x + 9, y, one.label)]
         x += needed
     return "".join(parts), y - 12
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pcs_runner.results.charts.axes import Box, Scale, bottom_axis, frame, margin_for, value_text
-from pcs_runner.results.charts.svg import Picture, element, path, short, text
+from pcs_runner.results.charts.axes import Box, Scale, bottom_axis, frame, margin_for, value_text, with_minus
+from pcs_runner.results.charts.svg import Picture, element, path, short, text, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _HEIGHTS = {"amplitude": 74.0, "detuning": 74.0, "phase": 46.0}
 _FLAT = 20.0
 """Height of a panel in which everything is 0."""
+_TARGET_ROWS, _TARGET_ROW = 3, 12.0
 _SERIES = {"amplitude": 0, "detuning": 1, "phase": 3}
 
 Ranges = dict[tuple[str, str], tuple[float, float]]
@@ -62,8 +63,9 @@ def draw_sequence(
         parts.append(text(0, y + 13, f"{channel.name} ({channel.kind})" if channel.kind else channel.name, class_="m"))
         y += 22
         if channel.targets:
-            parts.append(_targets(channel, x, y, 1000 if micro else 1))
-            y += 16
+            names, height = _targets(channel, x, y, 1000 if micro else 1)
+            parts.append(names)
+            y += height
         for curve in channel.curves:
             values = common[channel.name, curve.name]
             height = _HEIGHTS[curve.name] if values[0] < values[1] else _FLAT
@@ -109,7 +111,7 @@ def _panel(curve: Curve, channel: Channel, box: Box, x: Scale, value_range: tupl
     area = path([(places[0][0], zero), *places, (places[-1][0], zero)], class_=f"f{number} shade")
     marks = [0.0] if flat else sorted({low, 0.0, high})
     marks = [mark for mark in marks if mark == 0 or abs(y(mark) - zero) > 12]
-    eom = text(box.right - 3, box.top + 11, "EOM", anchor="end", class_="small m") if channel.eom else ""
+    eom = text(box.right, box.top - 4, "shaded: EOM mode", anchor="end", class_="small m") if channel.eom else ""
     return "".join(
         [
             text(box.left, box.top - 4, f"{curve.name} ({curve.unit})", class_="small m"),
@@ -119,17 +121,20 @@ def _panel(curve: Curve, channel: Channel, box: Box, x: Scale, value_range: tupl
             element("path", d=f"M{short(box.left)} {short(zero)}H{short(box.right)}", class_="frame"),
             area,
             path(places, class_=f"curve s{number}"),
-            *(text(box.left - 6, y(mark) + 4, value_text(mark), anchor="end", class_="m") for mark in marks),
+            *(text(box.left - 6, y(mark) + 4, with_minus(value_text(mark)), anchor="end", class_="m") for mark in marks),
         ]
     )
 
 
-def _targets(channel: Channel, x: Scale, y: float, unit_ns: float) -> str:
-    """Names of the target atoms where they change; those that do not fit are left out."""
-    parts, free = [text(0, y + 10, "target", class_="small m")], 0.0
+def _targets(channel: Channel, x: Scale, y: float, unit_ns: float) -> tuple[str, float]:
+    """Names of the target atoms where they change, in up to three rows as far as there is room, and the height of the rows."""
+    parts, free = [text(0, y + 10, "target", class_="small m")], [0.0]
     for at, names in channel.targets:
         left = x(at / unit_ns)
-        if left >= free:
-            parts.append(text(left, y + 10, names, class_="small"))
-            free = left + len(names) * 6 + 6
-    return "".join(parts)
+        row = next((row for row, end in enumerate(free) if left >= end), len(free))
+        if row == _TARGET_ROWS:
+            continue
+        free = [*free, 0.0] if row == len(free) else free
+        parts.append(text(left, y + 10 + _TARGET_ROW * row, names, class_="small"))
+        free[row] = left + text_width(names, 10) + 4
+    return "".join(parts), _TARGET_ROW * len(free) + 4

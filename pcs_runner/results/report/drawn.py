@@ -59,4 +59,4 @@ def drawn_jobs(source: ReportSource, jobs: Sequence[JobRecord]) -> Iterator[Draw
 
 
 def _measured(curves: Sampled) -> str:
-    return f"{curves.duration_ns} ns" + (f", then measured in the {curves.measurement} basis." if curves.measurement else ".")
+    return f"Duration {curves.duration_ns} ns" + (f", measured in the {curves.measurement} basis." if curves.measurement else ".")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pcs_runner.results.report.names import Axis
 
 _FACETED_QUANTITIES = 2
+_FACETS = 8
+"""Small multiples in all; the first quantities are drawn even where they make more."""
 _CLOUD_PANELS = 8
 _LOW_PROBABILITY = 0.5
 
@@ -61,13 +63,14 @@ def _panels(sums: GroupSums) -> Iterator[Figure]:
         ]
         yield Figure(charts=charts, caption=_caption(sums))
         return
-    for quantity in drawn[:_FACETED_QUANTITIES]:
+    places = list(product(*(range(len(axis.places)) for axis in arrangement.facets)))
+    shown = drawn[: max(_FACETED_QUANTITIES, _FACETS // len(places))]
+    for quantity in shown:
         cells = sums.cells[quantity]
         common = _range(quantity, cells, arrangement.kind)
-        places = product(*(range(len(axis.places)) for axis in arrangement.facets))
         slices = [(place, _slice(cells, place)) for place in places]
         charts = [_panel(sums, quantity, part, place, common) for place, part in slices if part]
-        yield Figure(charts=charts, caption=_caption(sums), small=True)
+        yield Figure(charts=charts, caption=_caption(sums) if quantity == shown[-1] else "", small=True)
 
 
 def _slice(cells: Mapping[Cell, Any], place: tuple[int, ...]) -> dict[Cell, Any]:
@@ -176,7 +179,7 @@ def _caption(sums: GroupSums) -> str:
         sentences.append(f"Averaged over {_listed(averaged)}.")
     followers = _followers(sums, {axis.name for axis in axes})
     if followers:
-        sentences.append(f"These determine {_listed(followers)}.")
+        sentences.append(f"{_listed(followers)} {'follow' if len(followers) > 1 else 'follows'} from the axes.")
     return " ".join(sentences)
 
 
@@ -202,14 +205,18 @@ def _axis(axis: Axis) -> str:
 
 def _clouds(sums: GroupSums, units: Mapping[str, str]) -> Iterator[Figure]:
     """The quantity that tells most against every name, one panel each; elements of lists are names of their own."""
-    quantity = next((one for one in sums.quantities if one.kind == "bitstring"), sums.quantities[0])
-    columns: dict[str, list[tuple[float, float, float, float]]] = {}
+    quantity = sums.telling
+    runs = sums.arrangement.series
+    columns: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
     for point, means in sums.cloud:
         if quantity in means:
+            place = None if runs is None else runs.place(point.get(runs.name))
+            label = "" if runs is None or place is None else runs.where(place)
             estimate = interval(quantity, means[quantity])
             for name, value in _numbers(point, sums.arrangement.cloud):
-                columns.setdefault(name, []).append((value, *estimate))
-    common = _cloud_range(quantity, columns)
+                columns.setdefault(name, {}).setdefault(label, []).append((value, *estimate))
+    panels = {name: [point for part in parts.values() for point in part] for name, parts in columns.items()}
+    common = _cloud_range(quantity, panels)
     charts = [
         LineChart(
             title=f"{quantity.label} against {name}",
@@ -217,11 +224,11 @@ def _clouds(sums: GroupSums, units: Mapping[str, str]) -> Iterator[Figure]:
             f"{value_text(max(p[1] for p in points))}.",
             x_label=axis_text(name, units.get(name.split("[")[0], "")),
             y_label=quantity.label,
-            series=[Series(points=sorted(points))],
+            series=[Series(label=label, points=sorted(part)) for label, part in columns[name].items()],
             y_range=common,
             joined=False,
         )
-        for name, points in list(columns.items())[:_CLOUD_PANELS]
+        for name, points in list(panels.items())[:_CLOUD_PANELS]
         if len({point[0] for point in points}) > 1
     ]
     if not charts:

@@ -218,14 +218,22 @@ class GroupSums:
         one = self.arrangement.kind == "lines" and self.arrangement.series is None and not self.arrangement.facets
         return one and len(self.found.lengths) == 1 and 2 < max(self.found.lengths) <= _ATOMS_CHARTED
 
+    @property
+    def telling(self) -> Quantity:
+        """What tells most: two atoms both excited, else the most frequent bitstring with excitations, else the first one."""
+        both = Quantity("bitstring", "11")
+        if both in self.quantities and self.found.bits["11"]:
+            return both
+        return next((one for one in self.quantities if one.kind == "bitstring"), self.quantities[0])
+
     def _add_atoms(self, column: int, shots: Shots) -> None:
         ones = shots.weights @ shots.bits
         before = self.atoms.get(column)
         self.atoms[column] = (shots.total, ones) if before is None else (before[0] + shots.total, before[1] + ones)
 
     def _choose(self, record: JobRecord, added: list[tuple[Quantity, float, float, float]]) -> None:
-        """Keep the jobs with the smallest and the largest value of what tells most: a bitstring, before the mean."""
-        quantity, *sums = next((one for one in added if one[0].kind == "bitstring"), added[0])
+        """Keep the jobs with the smallest and the largest value of what tells most."""
+        quantity, *sums = next((one for one in added if one[0] == self.telling), added[0])
         value = interval(quantity, Mean(*sums))[0]
         if not record.counts:
             return

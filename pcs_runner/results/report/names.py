@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PASS = "pass"  # noqa: S105 - a name on an axis
 """Passes over a group (`repeat`), as an axis."""
 
+RUN = "compared run"
+"""Which of several runs a record belongs to, as an axis; no name of a spec has a space."""
+
 MOST_VALUES = 2000
 """Distinct values of a name that are kept; a number with more is put into bins."""
 
@@ -165,7 +168,9 @@ class Axis:
         return self.labels[place] if self.labels else value_text(self.places[place])
 
     def where(self, place: int) -> str:
-        """`omega = 3.142 rad/µs`."""
+        """`omega = 3.142 rad/µs`; of several runs `run B`."""
+        if self.name == RUN:
+            return f"run {self.label(place)}"
         return f"{self.name} = {self.label(place)}{f' {self.unit}' if self.unit else ''}"
 
 
@@ -206,7 +211,7 @@ def arrange(names: Names, computed: frozenset[str], units: Mapping[str, str]) ->
     """Choose the chart of a group.
 
     One axis makes lines, two make a heat map (lines, when one of them has at most four values), more make small multiples; points
-    that fill less than half of the grid of their values are a cloud.
+    that fill less than half of the grid of their values are a cloud. Several runs are lines of one panel, or panels side by side.
 
     Args:
         names: What the points have.
@@ -215,15 +220,18 @@ def arrange(names: Names, computed: frozenset[str], units: Mapping[str, str]) ->
     """
     free = names.independent()
     passes = [PASS] if PASS in free else []
-    own = [name for name in free if name != PASS]
-    drawn = [name for name in names.values if name != PASS and name not in computed]
+    runs = [RUN] if RUN in free else []
+    own = [name for name in free if name not in {PASS, RUN}]
+    drawn = [name for name in names.values if name not in {PASS, RUN, *computed}]
     if not free:
         return Arrangement(kind="point")
-    if _is_cloud(names, own, drawn):
-        return Arrangement(kind="cloud", cloud=drawn, averaged=passes)
-    if passes and len(names.values[PASS].seen) <= _SERIES_AT_MOST and len(own) <= 1:
+    if _is_cloud(names, own, drawn, copies=len(names.values[RUN].seen) if runs else 1):
+        series = Axis.of(RUN, names.values[RUN], "", MOST_COLUMNS["series"]) if runs else None
+        return Arrangement(kind="cloud", series=series, cloud=drawn, averaged=passes)
+    if passes and not runs and len(names.values[PASS].seen) <= _SERIES_AT_MOST and len(own) <= 1:
         own, passes = [PASS, *own], []
-    return _grid(names, own or passes, units, passes if own else [])
+    axes = [*runs, *(own or passes)]
+    return _grid(names, axes, units, passes if own else [])
 
 
 def _grid(names: Names, own: list[str], units: Mapping[str, str], averaged: list[str]) -> Arrangement:
@@ -247,7 +255,7 @@ def _grid(names: Names, own: list[str], units: Mapping[str, str], averaged: list
     if len(plane) == 1:
         return Arrangement(kind="lines", x=axis(plane[0], "line"), facets=facets, averaged=averaged)
     if few:
-        lines = min(few, key=size)
+        lines = RUN if RUN in few else min(few, key=size)
         x = next(name for name in plane if name != lines)
         return Arrangement(kind="lines", x=axis(x, "line"), series=axis(lines, "series"), facets=facets, averaged=averaged)
     y, x = plane
@@ -258,15 +266,23 @@ def _plane(own: list[str], names: Names) -> list[str]:
     """The one or two names that span a panel: those with most values, in the order of the sweep."""
     if len(own) <= 2:
         return own
+    own = [name for name in own if name != RUN]
     largest = sorted(own, key=lambda name: len(names.values[name].seen) * (2 if names.values[name].numeric else 1))[-2:]
     return [name for name in own if name in largest]
 
 
-def _is_cloud(names: Names, own: list[str], drawn: list[str]) -> bool:
-    """Whether the points form no grid, or hang together by their first name only because each value of it is unique."""
+def _is_cloud(names: Names, own: list[str], drawn: list[str], copies: int) -> bool:
+    """Whether the points form no grid, or hang together by their first name only because each value of it is unique.
+
+    Args:
+        names: What the points have.
+        own: Names that span the points.
+        drawn: Names that are no computed ones.
+        copies: How often each point may be there.
+    """
     if len(drawn) < 2:
         return False
-    size = 1
+    size = copies
     for name in own:
         size *= len(names.values[name].seen)
     if len(own) > 1:

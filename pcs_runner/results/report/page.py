@@ -57,9 +57,15 @@ def facts(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: bool = False, first_is_head: bool = False
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: bool = False,
+    wrap: bool = True,
+    first_is_head: bool = False,
 ) -> str:
-    """A table that scrolls by itself where it is too wide; `numbers` are right-aligned."""
+    """A table that scrolls by itself where it is too wide; `numbers` are right-aligned, and do not `wrap`."""
     class_ = ' class="n"' if numbers else ""
     head = "".join(f'<th scope="col"{class_}>{escaped(name)}</th>' for name in header)
     lines = []
@@ -70,7 +76,7 @@ def table(
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(caption)}">'
-        f'<table class="{"figures" if numbers else "wrap"}"><caption>{escaped(caption)}</caption>'
+        f'<table class="{"wrap" if wrap and not numbers else "lines"}"><caption>{escaped(caption)}</caption>'
         f"{f'<thead><tr>{head}</tr></thead>' if header else ''}<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -50,7 +50,7 @@ def head(source: ReportSource, found: Found) -> str:
     target: Mapping[str, Any] = manifest.get("target", {})
     tiles = [
         ("target", str(target.get("name", ""))),
-        ("runs on", _place(manifest)),
+        ("runs on", runs_on(manifest)),
         ("device", ", ".join(manifest.get("devices", {}))),
         ("jobs", _progress(source, found)),
         ("shots", f"{found.shots:,}".replace(",", "\u202f")),
@@ -88,12 +88,20 @@ def drawings(source: ReportSource, found: Found, inline: Inliner) -> str:
         if one.register is not None:
             registers.append(figure(inline(one.register), one.register_caption))
         sequences.append(figure(inline(one.sequence), one.caption))
-    columns = [f"<div>{''.join(column)}</div>" for column in (registers, sequences) if column]
-    grid = f'<div class="grid">{"".join(columns)}</div>' if columns else ""
-    return section("Register and sequence", grid, *(paragraph(fault, "muted") for fault in faults))
+    rows = [registers, sequences] if len(sequences) > 1 else [[*registers, *sequences]]
+    grids = [f'<div class="grid pair">{"".join(row)}</div>' for row in rows if row]
+    return section("Register and sequence", *grids, *(paragraph(fault, "muted") for fault in faults))
 
 
-def results(source: ReportSource, found: Found, groups: Sequence[GroupSums], inline: Inliner) -> str:
+def results(
+    source: ReportSource,
+    found: Found,
+    groups: Sequence[GroupSums],
+    inline: Inliner,
+    *,
+    heading: str = "Results",
+    table_file: str = "results.csv",
+) -> str:
     """The charts of every group."""
     parts: list[str] = []
     for sums in groups:
@@ -103,15 +111,16 @@ def results(source: ReportSource, found: Found, groups: Sequence[GroupSums], inl
         if len(groups) > 1:
             parts.append(f"<h3>{_group_title(sums.found.name)}</h3>")
         for drawing in shown:
-            if len(drawing.charts) == 1:
+            if len(drawing.charts) == 1 and not drawing.charts[0].is_small:
                 parts.append(figure(inline.both(drawing.charts[0].draw), drawing.caption))
             else:
                 drawn = "".join(inline(chart.draw()) for chart in drawing.charts)
                 parts.append(figure(f'<div class="grid{" small" if drawing.small else ""}">{drawn}</div>', drawing.caption))
-        parts.append(_numbers(sums, source.units, f", group {sums.found.name}" if len(groups) > 1 else ""))
+        where = f", group {sums.found.name}" if len(groups) > 1 else ""
+        parts.append(_numbers(sums, source.units, where, table_file))
     one = source.one_means(found.first) if found.first is not None else ""
     meaning = f"In a bitstring {one}; the leftmost character is the first atom of the register." if one and parts else ""
-    return section("Results", paragraph(meaning, "muted"), *parts)
+    return section(heading, paragraph(meaning, "muted"), *parts)
 
 
 def cards(source: ReportSource, groups: Sequence[GroupSums], inline: Inliner) -> str:
@@ -144,9 +153,9 @@ def timing(source: ReportSource, found: Found) -> str:
     times: Mapping[str, Any] = source.manifest.get("times", {})
     span = (found.ended - found.started).total_seconds() if found.started and found.ended else None
     rows = [
-        ("planned (UTC)", _utc(times.get("created"))),
-        ("started (UTC)", _utc(times.get("started"))),
-        ("ended (UTC)", _utc(times.get("ended"))),
+        ("planned (UTC)", utc(times.get("created"))),
+        ("started (UTC)", utc(times.get("started"))),
+        ("ended (UTC)", utc(times.get("ended"))),
         ("first start to last end of a job", "" if span is None else duration_text(span)),
         ("sum over the jobs", duration_text(found.busy_s) if span is not None else ""),
         ("shots per second", value_text(found.shots / span) if span and found.shots else ""),
@@ -163,16 +172,12 @@ def timing(source: ReportSource, found: Found) -> str:
 def provenance(source: ReportSource) -> str:
     """What was run, by which versions, from which commit."""
     manifest = source.manifest
-    git = manifest.get("git") or {}
-    commit = (
-        f"{git.get('commit', '')}{', with uncommitted changes' if git.get('dirty') else ''}" if git else "not in a repository"
-    )
     rows = [
         ("run", manifest.get("run")),
         ("run folder", source.folder),
         ("spec", f"{manifest.get('spec', {}).get('file', '')}, sha256 {manifest.get('spec', {}).get('sha256', '')}"),
         ("digest of the plan", manifest.get("digest")),
-        ("git commit of the spec", commit),
+        ("git commit of the spec", commit(manifest)),
         ("overrides", ", ".join(f"{key}={value}" for key, value in (manifest.get("overrides") or {}).items())),
         ("engine", "; ".join(f"{one['engine']}: {one['reason']}" for one in manifest.get("engines", []))),
         ("device type", (manifest.get("target", {}).get("batch") or {}).get("device_type")),
@@ -184,6 +189,16 @@ def provenance(source: ReportSource) -> str:
     filled = [(name, str(value)) for name, value in rows if value not in (None, "")]
     spec = folded("The spec", listing(source.spec_text, "The spec"))
     return section("Provenance", table("Where these results come from", (), filled, first_is_head=True), spec)
+
+
+def commit(manifest: Mapping[str, Any], digits: int = 40) -> str:
+    """The git commit of the spec, and whether there were changes."""
+    git = manifest.get("git") or {}
+    return (
+        f"{str(git.get('commit', ''))[:digits]}{', with uncommitted changes' if git.get('dirty') else ''}"
+        if git
+        else "not in a repository"
+    )
 
 
 # ---- parts
@@ -207,7 +222,8 @@ def _progress(source: ReportSource, found: Found) -> str:
     return str(found.jobs) if total == found.jobs else f"{found.jobs} of {'an unknown number' if total is None else total}"
 
 
-def _place(manifest: Mapping[str, Any]) -> str:
+def runs_on(manifest: Mapping[str, Any]) -> str:
+    """The engines of a run on this machine, else the device type."""
     target = manifest.get("target", {})
     if target.get("backend") == "local":
         return ", ".join(dict.fromkeys(str(one["engine"]) for one in manifest.get("engines", []))) or "this machine"
@@ -254,7 +270,8 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _utc(text: object) -> str:
+def utc(text: object) -> str:
+    """A time of the manifest without `T` and offset."""
     return str(text).replace("T", " ").removesuffix("+00:00") if text else ""
 
 
@@ -267,8 +284,9 @@ def _group_title(name: str) -> str:
 def _selected(groups: Sequence[GroupSums]) -> Iterator[tuple[JobRecord, str]]:
     """Jobs where the first bitstring is most and least probable; of several groups those with most jobs first."""
     seen: set[int] = set()
-    for sums in sorted(groups, key=lambda one: -one.found.jobs)[: _CARDS // 2]:
-        label = next((one.label for one in sums.quantities if one.kind == "bitstring"), "")
+    largest = sorted(groups, key=lambda one: -one.found.jobs)[: _CARDS // 2]
+    for sums in sorted(largest, key=lambda one: one.found.first):
+        label = sums.telling.label
         single = sums.lowest is not None and sums.highest is not None and sums.lowest[1].index == sums.highest[1].index
         for which, chosen in (("highest", sums.highest), ("lowest", sums.lowest)):
             if chosen is not None and chosen[1].index not in seen:
@@ -289,13 +307,18 @@ def _card(source: ReportSource, job: JobRecord, why: str, inline: Inliner, *, se
     hidden = len(frequent) - len(bars)
     words = f"{job.counts[bars[0][0]]} of {int(shots.total)} shots gave {bars[0][0]}."
     picture = bitstring_bars(bars, title=f"Most frequent bitstrings of job {job.index}", description=words, width=330)
-    caption = f"{int(shots.total)} shots" + (f"; {hidden} rarer bitstrings are not shown" if hidden > 0 else "")
+    caption = f"{int(shots.total)} shots" + (f"; {rarer(hidden)}" if hidden > 0 else "")
     title = f"{job.group}: {why}" if several else why
     return (
         f'<article class="card"><h3>{escaped(title)}</h3><p class="muted">job {job.index}: '
         f"{escaped(point_text(job.point, source.units) or 'the only point')}</p>"
         f"{_occupied(source, job, inline)}{figure(inline(picture), caption)}</article>"
     )
+
+
+def rarer(hidden: int) -> str:
+    """That so many bitstrings are left out."""
+    return "1 rarer bitstring is not shown" if hidden == 1 else f"{hidden} rarer bitstrings are not shown"
 
 
 def _occupied(source: ReportSource, job: JobRecord, inline: Inliner) -> str:
@@ -318,7 +341,7 @@ def _occupied(source: ReportSource, job: JobRecord, inline: Inliner) -> str:
     return figure(inline(picture))
 
 
-def _numbers(sums: GroupSums, units: Mapping[str, str], group: str) -> str:
+def _numbers(sums: GroupSums, units: Mapping[str, str], group: str, file: str) -> str:
     """The charts as a table, whose caption is like no other's; when it would be long, a pointer to the file."""
     arrangement = sums.arrangement
     drawn = [quantity for quantity in sums.quantities if quantity in sums.cells]
@@ -326,7 +349,7 @@ def _numbers(sums: GroupSums, units: Mapping[str, str], group: str) -> str:
         return ""
     cells = list(dict.fromkeys(cell for quantity in drawn for cell in sums.cells[quantity]))
     if len(cells) > _TABLE_ROWS:
-        return paragraph(f"The {len(cells)} values are in results.csv.", "muted")
+        return paragraph(f"The {len(cells)} values are in {file}.", "muted")
     axes: list[tuple[int, Axis]] = [
         (number, axis)
         for number, axis in enumerate((*arrangement.facets, arrangement.series, arrangement.y, arrangement.x))

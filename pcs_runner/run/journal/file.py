@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from pcs_runner.errors import StorageError
+from pcs_runner.run.journal import seal
 from pcs_runner.run.journal.sound import unsound_part
 from pcs_runner.run.rows import RUNNING
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION = 1
+VERSION, UNSEALED = 2, 1
+"""`user_version` of the file; journals that an older version began have no seal, and are still carried on."""
 
 SCHEMA = """
 CREATE TABLE run (
@@ -74,7 +76,8 @@ class JournalFile:
         with _guarded(path):
             connection = _connect(path)
             try:
-                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+                connection.executescript(f"BEGIN; {SCHEMA} {seal.SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
+                seal.begin(connection)
                 connection.execute(
                     "INSERT INTO run (uuid, digest, state, total) VALUES (?, ?, ?, ?)", (uuid, digest, RUNNING, total)
                 )
@@ -95,7 +98,8 @@ class JournalFile:
         with _guarded(path):
             connection = _connect(path)
             try:
-                _check(path, connection)
+                if _check(path, connection) >= VERSION:
+                    seal.keep(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -149,8 +153,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def _check(path: Path, connection: sqlite3.Connection) -> int:
+    """See that a journal is whole; its version."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StorageError(
             f"{path} is not a journal of this version ({version}, not {VERSION})", hint="Use the version that wrote it."
@@ -159,16 +164,20 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
     if answer is None or answer[0] != "ok":
         raise DamagedJournalError(f"{path} is damaged: {answer}", hint=_rebuilt(path))
     there = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")]
-    whole = version == VERSION and there == _statements()
+    whole = version in (UNSEALED, VERSION) and there == _statements(version)
     if not whole or connection.execute("SELECT COUNT(*) FROM run").fetchone()[0] != 1:
         raise DamagedJournalError(f"{path} is damaged: it is not a whole journal", hint=_rebuilt(path))
     if (table := unsound_part(connection)) is not None:
         raise DamagedJournalError(f"{path} is damaged: a row of {table} cannot be right", hint=_rebuilt(path))
+    if version != UNSEALED and not seal.is_whole(connection):
+        raise DamagedJournalError(f"{path} is damaged: a row is not what was written", hint=_rebuilt(path))
+    return version
 
 
-def _statements() -> list[str]:
+def _statements(version: int) -> list[str]:
     """What SQLite keeps of the schema."""
-    return [statement.strip() for statement in SCHEMA.split(";") if statement.strip()]
+    whole = SCHEMA if version == UNSEALED else f"{SCHEMA}{seal.SCHEMA}"
+    return [statement.strip() for statement in whole.split(";") if statement.strip()]
 
 
 def _rebuilt(path: Path) -> str:

@@ -12,7 +12,7 @@ from pcs_runner.sequence.build import load_sequence
 from pcs_runner.sequence.fields import FieldError
 from pcs_runner.sequence.from_file import VERSIONS, parse_sequence
 from pcs_runner.spec.document import path_text
-from pcs_runner.spec.names import unusable_name
+from pcs_runner.spec.name_owners import unusable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -70,7 +70,7 @@ class EarlierPoints:
     def __init__(self, results: Path, place: str) -> None:
         self._runs: list[tuple[RunFolder, str]] = []
         self._index = sqlite3.connect("", isolation_level=None)  # an unnamed file of SQLite's own: it goes with the connection
-        self._index.executescript(TABLES)
+        self._index.executescript(f"PRAGMA journal_mode = OFF; {TABLES}")
         folders = sorted((path.parent for path in results.glob("*/*/manifest.json")), key=lambda path: path.name)
         for folder in map(RunFolder, folders):
             self._read(folder, place)
@@ -101,7 +101,10 @@ class EarlierPoints:
                 return Lookup(why=self._why(key, runs, raw=raw))
             self._forget(row[0])
             folder, uuid = self._runs[row[1]]
-            record = next(iter(jsonl.read_at(folder.results, [row[2]])))
+            try:
+                record = next(iter(jsonl.read_at(folder.results, [row[2]])))
+            except (OSError, ValueError):  # it was written anew meanwhile
+                continue
             if record.status == "DONE" and record.runs <= runs and fingerprint.fingerprint(0, record.variables) == key[1]:
                 return Lookup(record=replace(record, origins=_origins(record, uuid)), source=folder.path.name)
 
