@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from language_server import absent
 from pcs_runner.cli.problems import as_github
@@ -70,7 +71,21 @@ def repository(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+def test_the_hook_names_a_command_and_the_files_that_are_specs(tmp_path: Path) -> None:
+    """What pre-commit reads of it, and what it would run."""
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    wanted = re.compile(hook["files"])
+    assert [bool(wanted.search(name)) for name in ("a.pcs.yaml", "specs/b.yml", "x/specs/c.yaml")] == [True] * 3
+    assert [bool(wanted.search(name)) for name in ("a.yaml", "myspecs/b.yaml", "specs/notes.md")] == [False] * 3
+    (tmp_path / "wrong.pcs.yaml").write_text("version: 2\n", encoding="utf-8")
+    program, *words = hook["entry"].split()
+    command = [str(Path(sys.executable).with_name(program)), *words, "wrong.pcs.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "wrong.pcs.yaml:1:10: version" in done.stdout
+
+
+@pytest.mark.whole
 def test_the_hook_checks_the_specs_of_a_repository(tmp_path: Path) -> None:
     """As users get it: pre-commit makes a virtual environment and installs the package there (a minute of work)."""
     hooks, user = tmp_path / "hooks", tmp_path / "user"

@@ -362,7 +362,7 @@ def test_on_a_qpu_only_the_target_s_own_word_counts(
     assert main(["again.yaml", "-t", "cloud", "--yes", "--new", "-o", "runs/again/20260101T000000Z-first"]) == 0
     capsys.readouterr()
     spec(**parts, omega=[1, 2, 3, 4])
-    assert main(["again.yaml", "-t", "cloud", "--yes", "-o", "second"]) == 0
+    assert main(["again.yaml", "-t", "cloud", "--yes", "--new", "-o", "second"]) == 0
     err = capsys.readouterr().err
     second = pcs_runner.open_run("second")
     if kinds is None:

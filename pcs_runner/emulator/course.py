@@ -105,8 +105,11 @@ def cut_group(store: Store, course: Course, width: int) -> Group | None:
 
     At most the engine's group size, and so few that `width` workers all have something to do.
     """
-    if not course.may_have_more:
-        return None
+    with store.transaction():  # nothing is cancelled between two questions
+        return _cut(store, course, width) if course.may_have_more else None
+
+
+def _cut(store: Store, course: Course, width: int) -> Group | None:
     first = store.pending_jobs(course.batch, course.cursor, 1, or_held=True)
     if not first:
         course.may_have_more = False

@@ -147,12 +147,13 @@ class Workers:
     news_s: float | None = None
     """How often `width` has to be looked at, None where it does not change by itself."""
 
+    _starting = False
+
     def __init__(self, width: int | None = None, executor: Executor | None = None) -> None:
         self._width = max(1, width or available_cores())
         self.generation = 0
         self._handed_in = executor
         self._pool: ProcessPoolExecutor | None = None
-        self._starting = False
 
     @property
     def width(self) -> int:

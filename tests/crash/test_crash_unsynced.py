@@ -259,7 +259,7 @@ def rebuilding(lab: Lab, variant: str) -> Recording:
     return record(lab, world, ["resume", str(world.run)])
 
 
-@every(12)
+@every(24)
 @pytest.mark.parametrize("variant", ["open", "several_closed"])
 def test_from_whatever_a_power_cut_leaves(lab: Lab, variant: str, step: int) -> None:
     """What was promised is there in every state; and from it the run goes on, with nothing lost and nothing paid twice."""
