@@ -46,6 +46,19 @@ def test_schemas_are_compiled_when_there_is_much_to_validate() -> None:
     assert (verdicts[0], verdicts[-1]) == ("accepted 0", "refused 1")
 
 
+def test_whoever_looks_at_every_module_meanwhile_finds_one() -> None:
+    """As PyTorch does, which Pulser imports where it is installed."""
+    out = python(
+        "import inspect, sys\n"
+        "from pcs_runner.sequence import pulser_loading\n"
+        "later = pulser_loading._Later('fastjsonschema')\n"
+        "sys.modules['fastjsonschema'] = later\n"
+        "print(hasattr(later, '__warningregistry__'), hasattr(later, '__file__'))\n"
+        "print(later.JsonSchemaException.__module__.partition('.')[0], sys.modules['fastjsonschema'] is later)\n"
+    )
+    assert out.split() == ["False", "False", "fastjsonschema", "False"]
+
+
 def test_what_is_imported_already_is_left_alone() -> None:
     out = python(
         "import fastjsonschema, sys\n"

@@ -54,6 +54,6 @@ def _one_point() -> None:
 
 with ending_with_parent():
     one_thread()
-    load_pulser()
     with contextlib.suppress(Exception):  # whatever is wrong is said by the worker that needs it
+        load_pulser()
         _one_point()
